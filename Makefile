@@ -1,0 +1,77 @@
+# Kiln's commands. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Test processes; two suit two cores.
+TEST_PROCESSES ?= 2
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# uv installs several times faster where it is there; pip does it everywhere else.
+INSTALL = if command -v uv >/dev/null 2>&1; \
+	then VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes --only-binary :all: -r; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r
+RUN = $(VENV)/.run-installed
+DEV = $(VENV)/.dev-installed
+
+.PHONY: help up test lint format psql migrate bench lock clean
+
+help:  ## List the commands.
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+up: $(RUN)  ## Install, start PostgreSQL, web and workers, print a curl line that works; Ctrl-C stops it all.
+	@exec $(BIN)/python -m app.local up
+
+test: $(DEV)  ## Run every test.
+	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadgroup
+
+lint: $(DEV)  ## Check style, types and the direction of imports.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(DEV)  ## Format the code.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+psql: $(RUN)  ## Open psql on the running database.
+	@exec $(BIN)/python -m app.local psql
+
+migrate: $(RUN)  ## Bring the database to the newest schema.
+	@$(BIN)/python -m alembic -c migrations/alembic.ini upgrade head
+
+bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
+	@$(BIN)/python -m bench.latency
+	@$(BIN)/python -m bench.start
+
+lock: $(DEV)  ## Pin the requirements anew, with hashes.
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade \
+		requirements.in -o requirements.txt
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade \
+		requirements-dev.in -o requirements-dev.txt
+
+clean:  ## Remove what was installed; the data in KILN_HOME stays.
+	@rm -rf $(VENV) app/toolchains/assemblyscript/node_modules
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Kiln needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "  ..   making $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(RUN): requirements.txt app/toolchains/assemblyscript/package-lock.json | $(BIN)/python
+	@echo "  ..   installing the requirements"
+	@$(INSTALL) requirements.txt; fi
+	@$(BIN)/python -m app.toolchains.install
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "  ..   installing what the tests need"
+	@$(INSTALL) requirements-dev.txt; fi
+	@touch $@

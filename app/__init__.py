@@ -1,0 +1,1 @@
+"""Kiln, a self-hosted function platform. Importing `app` starts nothing."""

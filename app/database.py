@@ -1,0 +1,91 @@
+"""The way to PostgreSQL: one engine per process, transactions, and single statements that are their own transaction."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+#: Constraint names are derived, so that a migration can name what it changes.
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+#: No transaction of ours is ever idle for long: one that is would keep every queue's dead rows alive.
+SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s -c timezone=UTC"
+
+
+class Base(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Database:
+    """Connections to one PostgreSQL. Safe to create before a fork: the engine is made by the process that first uses
+    it.
+    """
+
+    def __init__(self, url: str, *, application_name: str = "kiln", pool_size: int = 10) -> None:
+        self.url = url
+        self._application_name = application_name
+        self._pool_size = pool_size
+        self._engine: Engine | None = None
+        self._pid = 0
+
+    @property
+    def engine(self) -> Engine:
+        """This process's engine; one inherited through a fork is dropped without touching its sockets."""
+        if self._engine is None or self._pid != os.getpid():
+            if self._engine is not None:
+                self._engine.dispose(close=False)
+            self._engine = self._create_engine()
+            self._pid = os.getpid()
+        return self._engine
+
+    def _create_engine(self) -> Engine:
+        connect_args: dict[str, Any] = {
+            "application_name": self._application_name,
+            "options": SESSION_OPTIONS,
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
+        return create_engine(
+            "postgresql+psycopg" + self.url.removeprefix("postgresql"),
+            pool_size=self._pool_size,
+            max_overflow=2 * self._pool_size,
+            pool_timeout=10,
+            connect_args=connect_args,
+            # What authors and callers send does not belong into logs.
+            hide_parameters=True,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session whose work is committed at the end of the block, or rolled back by an exception."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection on which every statement is a transaction of its own: one round trip instead of three."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def dispose(self) -> None:
+        """Close the idle connections of this process."""
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.dispose()
+        self._engine = None
+
+
+__all__ = ["Base", "Database", "OperationalError"]

@@ -1,0 +1,139 @@
+"""`/functions/{id}/execute`, `/executions`: execute, wait, read, list."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import current_app, request, url_for
+from flask.views import MethodView
+
+from app.executions import service
+from app.executions.domain import (
+    Execution,
+    Filter,
+    FunctionNotReady,
+    InputTooLarge,
+    Submission,
+    UnknownExecution,
+    UnknownVersion,
+)
+from app.executions.schemas import ExecuteRequest, ExecutionPage, ExecutionQuery, ExecutionRead, WaitQuery
+from app.executions.waiting import Waiters
+from app.http.blueprints import ResourceBlueprint, platform
+from app.http.conditions import if_match
+from app.http.correlation import correlation_id
+from app.http.cursors import paged
+from app.http.preferences import preference
+from app.http.problems import Problem
+from app.identity import new_id
+
+blueprint = ResourceBlueprint("executions", __name__, description="Functions, run.")
+
+#: What the errors of this package are on the wire.
+PROBLEMS = {
+    UnknownExecution: "not_found",
+    FunctionNotReady: "function_not_ready",
+    UnknownVersion: "unknown_reference",
+    InputTooLarge: "too_large",
+}
+
+#: When a client that was answered 202 had better ask again.
+RETRY_AFTER_SECONDS = 1
+
+
+def waiters() -> Waiters:
+    """Everybody in this process who waits for an execution."""
+    value: Waiters = current_app.extensions["kiln.waiters"]
+    return value
+
+
+@blueprint.route("/functions/<id:function_id>/execute")
+class Execute(MethodView):
+    """The act of executing."""
+
+    @blueprint.arguments(ExecuteRequest)
+    @blueprint.response(200, ExecutionRead)
+    @blueprint.alt_response(
+        202, schema=ExecutionRead, description="Accepted; the end was not awaited, or did not come in time."
+    )
+    def post(self, body: dict[str, Any], function_id: UUID) -> Any:
+        """Execute a function and wait for its end, or not: `Prefer: wait=N`, `Prefer: respond-async`."""
+        if "Idempotency-Key" in request.headers:
+            raise Problem("unsupported", "Idempotency-Key is not honoured by this server, so it is not accepted.")
+        wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
+        submission = Submission(
+            id=new_id(),
+            function_id=function_id,
+            input=body["input"] or "null",
+            version=body["version"],
+            correlation_id=correlation_id(),
+        )
+        if wanted.wait_seconds > 0:
+            execution = service.submit_and_wait(platform(), waiters(), submission, seconds=wanted.wait_seconds)
+        else:
+            execution = service.submit(platform(), submission)
+        headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
+        if execution.is_final:
+            return execution, 200, headers
+        location = url_for("executions.OneExecution", execution_id=execution.id)
+        return execution, 202, headers | {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+@blueprint.route("/functions/<id:function_id>/executions")
+class FunctionExecutions(MethodView):
+    """The history of one function."""
+
+    @blueprint.arguments(ExecutionQuery, location="query")
+    @blueprint.response(200, ExecutionPage)
+    def get(self, query: dict[str, Any], function_id: UUID) -> dict[str, Any]:
+        """List the executions of a function, newest first."""
+        return _page(query, function_id)
+
+
+@blueprint.route("/executions")
+class Executions(MethodView):
+    """The history of all functions."""
+
+    @blueprint.arguments(ExecutionQuery, location="query")
+    @blueprint.response(200, ExecutionPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List executions, newest first."""
+        return _page(query, None)
+
+
+@blueprint.route("/executions/<id:execution_id>")
+class OneExecution(MethodView):
+    """One execution."""
+
+    @blueprint.arguments(WaitQuery, location="query")
+    @blueprint.response(200, ExecutionRead)
+    def get(self, query: dict[str, Any], execution_id: UUID) -> Execution:
+        """Read an execution; `?wait=N` waits up to N seconds for its end."""
+        seconds = min(query["wait"], platform().settings.sync_wait_seconds)
+        return service.read_when_ended(platform(), waiters(), execution_id, seconds=seconds)
+
+
+@blueprint.route("/functions/<id:function_id>")
+class FunctionEnd(MethodView):
+    """The end of a function. It is here because executions know functions, and not the other way round."""
+
+    @blueprint.response(204)
+    def delete(self, function_id: UUID) -> None:
+        """Delete a function and its executions; what is queued or running is cancelled."""
+        service.delete_function(platform(), function_id, if_match=if_match())
+
+
+def _page(query: dict[str, Any], function_id: UUID | None) -> dict[str, Any]:
+    wanted = Filter(
+        function_id=function_id,
+        status=query["status"],
+        error_type=query["error_type"],
+        version=query["version"],
+        correlation_id=query["correlation_id"],
+        since=query["since"],
+        until=query["until"],
+    )
+    return paged(
+        lambda before, limit: service.page(platform(), wanted, before=before, limit=limit),
+        query,
+        lambda execution: execution.id,
+    )

@@ -1,0 +1,174 @@
+"""States of an execution and what may be wrong with it. Plain Python."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+ExecutionId = NewType("ExecutionId", UUID)
+
+#: An execution that took its worker down so often is ended as WORKER_LOST.
+MAX_LOSSES = 3
+
+#: Deliveries after which a failure of the platform itself ends the execution as INFRASTRUCTURE.
+MAX_DELIVERIES = 5
+
+
+class Status(StrEnum):
+    """The life of an execution."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+#: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+FINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
+
+
+class ErrorType(StrEnum):
+    """Why an execution failed. The last three are the platform's doing, the others the function's."""
+
+    FUNCTION_ERROR = "FUNCTION_ERROR"
+    TRAP = "TRAP"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    STACK_OVERFLOW = "STACK_OVERFLOW"
+    INVALID_OUTPUT = "INVALID_OUTPUT"
+    OUTPUT_TOO_LARGE = "OUTPUT_TOO_LARGE"
+    EXPIRED = "EXPIRED"
+    WORKER_LOST = "WORKER_LOST"
+    INFRASTRUCTURE = "INFRASTRUCTURE"
+
+
+class Trigger(StrEnum):
+    """What asked for an execution."""
+
+    API = "API"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution as it is read. `input` and `output` are JSON text exactly as the caller and the function wrote it;
+    lists leave them out.
+    """
+
+    id: UUID
+    function_id: UUID
+    version: int
+    status: Status
+    attempts: int
+    trigger: str
+    correlation_id: str
+    created_at: datetime
+    input: str | None = None
+    output: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    error_location: str | None = None
+    logs: str | None = None
+    duration_ms: float | None = None
+    fuel_used: int | None = None
+    memory_peak_bytes: int | None = None
+    replay_of: UUID | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in FINAL
+
+    @property
+    def queue_ms(self) -> float | None:
+        """From acceptance to the claim of the latest attempt, by the database's clock."""
+        return None if self.started_at is None else (self.started_at - self.created_at).total_seconds() * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How an attempt ended."""
+
+    status: Status
+    output: str | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+    error_location: str | None = None
+    logs: str = ""
+    duration_ms: float | None = None
+    fuel_used: int | None = None
+    memory_peak_bytes: int | None = None
+
+    @classmethod
+    def by_platform(cls, error_type: ErrorType, message: str) -> "Finish":
+        """Ended by us, not by the function."""
+        return cls(Status.FAILED, error_type=error_type, error_message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions a list holds; every field narrows it."""
+
+    function_id: UUID | None = None
+    status: str | None = None
+    error_type: str | None = None
+    version: int | None = None
+    correlation_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a caller wants to be executed. `input` is JSON text."""
+
+    id: UUID
+    function_id: UUID
+    input: str
+    correlation_id: str
+    version: int | None = None
+    waiter: str | None = None
+    trigger: Trigger = Trigger.API
+
+
+class ExecutionError(Exception):
+    """An execution cannot be made or found."""
+
+
+class UnknownExecution(ExecutionError):
+    """There is no such execution."""
+
+
+class FunctionNotReady(ExecutionError):
+    """The function has no version that can be executed."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the function is {state}; it can be executed when it is READY")
+        self.state = state
+
+
+class UnknownVersion(ExecutionError):
+    """The function has no such version that is READY."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the function has no version {version} that is READY")
+        self.version = version
+
+
+class InputTooLarge(ExecutionError):
+    """The input is larger than the limit."""
+
+    def __init__(self, limit: int, actual: int) -> None:
+        super().__init__(f"the input has {actual} bytes, the limit is {limit}")
+        self.limit, self.actual = limit, actual

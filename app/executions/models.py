@@ -1,0 +1,66 @@
+"""Table: executions, partitioned by the time in their ids."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Double, Index, Text, desc
+from sqlalchemy.dialects.postgresql import JSON, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+from app.executions.domain import ErrorType, Status
+
+Moment = TIMESTAMP(timezone=True)
+
+
+def _quoted(words: type[Status] | type[ErrorType]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+class ExecutionRow(Base):
+    """One execution. The statements that touch it are in `queries`; this class is what migrations are compared with.
+
+    There is no foreign key to `functions`: checking it would lock the function's row in every submission.
+    """
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_quoted(Status)})", name="status"),
+        CheckConstraint(f"error_type IN ({_quoted(ErrorType)})", name="error_type"),
+        CheckConstraint("(status = 'FAILED') = (error_type IS NOT NULL)", name="failed_has_error_type"),
+        CheckConstraint("status = 'COMPLETED' OR output IS NULL", name="completed_has_output"),
+        CheckConstraint(
+            "(status IN ('COMPLETED', 'FAILED', 'CANCELLED')) = (completed_at IS NOT NULL)", name="final_has_time"
+        ),
+        CheckConstraint("status <> 'PENDING' OR started_at IS NULL", name="pending_has_not_started"),
+        Index("ix_executions_function_id", "function_id", desc("id")),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    function_id: Mapped[UUID]
+    version: Mapped[int]
+    status: Mapped[str] = mapped_column(Text)
+    input: Mapped[str] = mapped_column(JSON)
+    """As the caller wrote it, to the letter."""
+    output: Mapped[str | None] = mapped_column(JSON)
+    """As the function wrote it, to the letter; set with COMPLETED."""
+    error_type: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    error_location: Mapped[str | None] = mapped_column(Text)
+    logs: Mapped[str | None] = mapped_column(Text)
+    duration_ms: Mapped[float | None] = mapped_column(Double)
+    """Run time of the deciding attempt by the worker's monotonic clock."""
+    fuel_used: Mapped[int | None] = mapped_column(BigInteger)
+    memory_peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int]
+    """Grows with every claim."""
+    trigger: Mapped[str] = mapped_column(Text)
+    correlation_id: Mapped[str] = mapped_column(Text, index=True)
+    replay_of: Mapped[UUID | None]
+    waiter: Mapped[str | None] = mapped_column(Text)
+    """The channel of the process that waits for the end, if one does."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When the latest attempt was claimed."""
+    completed_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -1,0 +1,180 @@
+"""Statements on executions. The three of the hot path (SUBMIT, BEGIN, FINISH) are one round trip and one transaction
+each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from app.broker import Delivery, statements
+from app.executions.domain import Execution, Filter, Finish, Status, Submission
+
+#: An input up to this size travels with the claim; a larger one is fetched by the worker.
+CARRIED_INPUT_BYTES = 8192
+
+#: PostgreSQL takes 8000 bytes in a notification; a larger result is fetched by whoever waits for it.
+NOTIFIED_BYTES = 7900
+
+#: Accept an execution of a READY version and write its message: both or neither. No row means that there is none.
+SUBMIT = f"""
+WITH accepted AS (
+    INSERT INTO executions (
+        id, function_id, version, status, input, attempts, trigger, correlation_id, waiter, created_at
+    )
+    SELECT %(id)s, function.id, version.number, 'PENDING', %(input)s::json, 0, %(trigger)s, %(correlation_id)s,
+           %(waiter)s, now()
+    FROM functions AS function
+    JOIN versions AS version
+      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)
+    WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
+    RETURNING id AS execution_id, function_id, version, created_at
+), published AS ({statements.PUBLISH_ACCEPTED})
+SELECT version, created_at FROM accepted
+"""
+
+#: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
+#: for nothing more. An execution that has already ended brings nothing along.
+BEGIN = f"""
+UPDATE executions AS execution
+SET status = 'RUNNING', started_at = now(), attempts = attempts + 1
+FROM claimed
+JOIN functions AS function ON function.id = claimed.function_id
+JOIN versions AS version ON version.function_id = function.id
+WHERE execution.id = claimed.execution_id AND execution.status IN ('PENDING', 'RUNNING')
+  AND version.number = execution.version
+RETURNING claimed.id AS message_id, json_build_object(
+    'function_id', function.id, 'version', version.number, 'artifact', version.artifact_digest,
+    'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
+    'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
+    'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
+) AS carried
+"""
+
+#: Write the end of an execution, delete its message and tell whoever waits. A lost lease deletes nothing and so changes
+#: nothing.
+FINISH = f"""
+WITH settled AS ({statements.SETTLE}), finished AS (
+    UPDATE executions AS execution
+    SET status = %(status)s, output = %(output)s, error_type = %(error_type)s, error_message = %(error_message)s,
+        error_location = %(error_location)s, logs = %(logs)s, duration_ms = %(duration_ms)s, fuel_used = %(fuel_used)s,
+        memory_peak_bytes = %(memory_peak_bytes)s, completed_at = now()
+    FROM settled
+    WHERE execution.id = %(execution_id)s AND execution.status = 'RUNNING'
+    RETURNING execution.id, waiter, json_build_object(
+        'id', execution.id, 'status', status, 'output', output::text, 'logs', logs,
+        'error_type', error_type, 'error_message', error_message, 'error_location', error_location,
+        'duration_ms', duration_ms, 'fuel_used', fuel_used, 'memory_peak_bytes', memory_peak_bytes,
+        'attempts', attempts, 'started_at', started_at, 'completed_at', completed_at
+    )::text AS result
+)
+SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
+       count(pg_notify(
+           waiter,
+           CASE WHEN octet_length(result) <= {NOTIFIED_BYTES} THEN result ELSE json_build_object('id', id)::text END
+       )) FILTER (WHERE waiter IS NOT NULL) AS notified
+FROM finished
+"""
+
+#: End everything of a function that has not ended, and tell whoever waits.
+CANCEL_ALL = """
+WITH cancelled AS (
+    UPDATE executions SET status = 'CANCELLED', completed_at = now()
+    WHERE function_id = %(function_id)s AND status IN ('PENDING', 'RUNNING')
+    RETURNING id, waiter
+)
+SELECT count(*) AS cancelled,
+       count(pg_notify(waiter, json_build_object('id', id)::text)) FILTER (WHERE waiter IS NOT NULL) AS notified
+FROM cancelled
+"""
+
+LISTED = (
+    "id, function_id, version, status, attempts, trigger, correlation_id, created_at, error_type, error_message, "
+    "error_location, duration_ms, fuel_used, memory_peak_bytes, replay_of, started_at, completed_at"
+)
+WHOLE = f"{LISTED}, input::text, output::text, logs"
+
+#: One execution; those of deleted functions are gone.
+FIND = f"""
+SELECT {WHOLE} FROM executions
+WHERE id = %(id)s AND EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)
+"""
+
+#: Which of these have ended: the second look of whoever waits.
+ENDED = "SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL"
+
+INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
+
+
+def submit(
+    connection: Connection, submission: Submission, *, queue: str, priority: int, payload: str
+) -> tuple[int, datetime] | None:
+    """Accept an execution; answers its version and time, or none when there is no such version that is READY."""
+    parameters = asdict(submission) | {"queue": queue, "priority": priority, "payload": payload}
+    row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
+    return None if row is None else (row.version, row.created_at)
+
+
+def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: Finish) -> tuple[bool, bool]:
+    """Write an end; answers whether the lease still held, and whether the execution was still running."""
+    parameters = asdict(end) | {
+        "execution_id": execution_id,
+        "message_id": delivery.message_id,
+        "token": delivery.token,
+    }
+    row = connection.exec_driver_sql(FINISH, parameters).one()
+    return bool(row.settled), bool(row.finished)
+
+
+def cancel_all(connection: Connection, function_id: UUID) -> int:
+    """End everything of a function that has not ended; answers how many."""
+    return int(connection.exec_driver_sql(CANCEL_ALL, {"function_id": function_id}).one()[0])
+
+
+def find(connection: Connection, execution_id: UUID, *, even_deleted: bool = False) -> Execution | None:
+    """One execution, whole."""
+    statement = f"SELECT {WHOLE} FROM executions WHERE id = %(id)s" if even_deleted else FIND
+    row = connection.exec_driver_sql(statement, {"id": execution_id}).one_or_none()
+    return None if row is None else _execution(row._mapping)
+
+
+def notify(connection: Connection, channel: str) -> None:
+    """Notify a channel of nothing in particular."""
+    connection.exec_driver_sql("SELECT pg_notify(%(channel)s, '')", {"channel": channel})
+
+
+def input_of(connection: Connection, execution_id: UUID) -> str | None:
+    """The input, as JSON text."""
+    value: str | None = connection.exec_driver_sql(INPUT, {"id": execution_id}).scalar_one_or_none()
+    return value
+
+
+def ended(connection: Connection, execution_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these have ended."""
+    return set(connection.exec_driver_sql(ENDED, {"ids": list(execution_ids)}).scalars())
+
+
+def page(connection: Connection, wanted: Filter, *, before: UUID | None, limit: int) -> list[Execution]:
+    """The newest executions before an id that match, without input, output and logs."""
+    conditions = {
+        "function_id = %(function_id)s": wanted.function_id,
+        "status = %(status)s": wanted.status,
+        "error_type = %(error_type)s": wanted.error_type,
+        "version = %(version)s": wanted.version,
+        "correlation_id = %(correlation_id)s": wanted.correlation_id,
+        "created_at >= %(since)s": wanted.since,
+        "created_at < %(until)s": wanted.until,
+        "id < %(before)s": before,
+    }
+    visible = "EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)"
+    where = " AND ".join([visible, *(condition for condition, value in conditions.items() if value is not None)])
+    statement = f"SELECT {LISTED} FROM executions WHERE {where} ORDER BY id DESC LIMIT %(limit)s"
+    rows = connection.exec_driver_sql(statement, asdict(wanted) | {"before": before, "limit": limit})
+    return [_execution(row._mapping) for row in rows]
+
+
+def _execution(row: Any) -> Execution:
+    return Execution(**{**row, "status": Status(row["status"])})

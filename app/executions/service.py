@@ -1,0 +1,128 @@
+"""The verbs of executions as callers know them: submit, await, read, list. Running them is in `running`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.executions import queries
+from app.executions.domain import (
+    Execution,
+    Filter,
+    FunctionNotReady,
+    InputTooLarge,
+    Status,
+    Submission,
+    UnknownExecution,
+    UnknownVersion,
+)
+from app.executions.waiting import Waiters
+from app.functions import service as functions
+from app.functions.domain import UnknownFunction, VersionStatus, function_status
+from app.platform import Platform
+from app.queue import BACKGROUND, INTERACTIVE, Queue, Task, message
+
+
+def submit(platform: Platform, submission: Submission) -> Execution:
+    """Accept an execution: when this returns, its row and its message are committed."""
+    size = len(submission.input.encode())
+    if size > platform.settings.max_input_bytes:
+        raise InputTooLarge(platform.settings.max_input_bytes, size)
+    priority = BACKGROUND if submission.waiter is None else INTERACTIVE
+    payload = message(
+        Task.EXECUTE,
+        Queue.EXECUTE,
+        message_id=str(submission.id),
+        priority=priority,
+        correlation_id=submission.correlation_id,
+        ids={"execution_id": str(submission.id)},
+    )
+    with platform.database.statement() as connection:
+        accepted = queries.submit(connection, submission, queue=Queue.EXECUTE, priority=priority, payload=payload)
+    if accepted is None:
+        raise _why_not(platform, submission)
+    platform.waker.wake(Queue.EXECUTE)
+    version, created_at = accepted
+    return Execution(
+        id=submission.id,
+        function_id=submission.function_id,
+        version=version,
+        status=Status.PENDING,
+        attempts=0,
+        trigger=submission.trigger,
+        correlation_id=submission.correlation_id,
+        created_at=created_at,
+        input=submission.input,
+    )
+
+
+def submit_and_wait(platform: Platform, waiters: Waiters, submission: Submission, *, seconds: float) -> Execution:
+    """Accept an execution and wait for its end; answers it as it is after at most `seconds`, or at once when too many
+    wait already.
+    """
+    with waiters.expect(submission.id) as waiting:
+        if waiting is None:
+            return submit(platform, submission)
+        execution = submit(platform, replace(submission, waiter=waiters.channel))
+        if not waiting.wait(seconds):
+            return execution
+        if waiting.result is not None:
+            return _ended(execution, waiting.result)
+    # It is read although its function may have been deleted meanwhile: the caller learns that it was cancelled.
+    with platform.database.statement() as connection:
+        return queries.find(connection, execution.id, even_deleted=True) or execution
+
+
+def read(platform: Platform, execution_id: UUID) -> Execution:
+    """One execution; raises `UnknownExecution`."""
+    with platform.database.statement() as connection:
+        execution = queries.find(connection, execution_id)
+    if execution is None:
+        raise UnknownExecution
+    return execution
+
+
+def read_when_ended(platform: Platform, waiters: Waiters, execution_id: UUID, *, seconds: float) -> Execution:
+    """One execution as it is when it ends, or after `seconds`. Its end is found by the second look."""
+    execution = read(platform, execution_id)
+    if execution.is_final or seconds <= 0:
+        return execution
+    with waiters.expect(execution_id) as waiting:
+        if waiting is not None:
+            waiting.wait(seconds)
+    return read(platform, execution_id)
+
+
+def page(platform: Platform, wanted: Filter, *, before: UUID | None, limit: int) -> list[Execution]:
+    """The newest matching executions before an id; raises `UnknownFunction` for a function that is not there."""
+    if wanted.function_id is not None:
+        functions.read(platform, wanted.function_id)
+    with platform.database.statement() as connection:
+        return queries.page(connection, wanted, before=before, limit=limit)
+
+
+def delete_function(platform: Platform, function_id: UUID, *, if_match: str | None) -> None:
+    """Delete a function and end everything of it that has not ended, in one transaction."""
+    with platform.database.transaction() as session:
+        functions.delete(session, function_id, if_match=if_match)
+        queries.cancel_all(session.connection(), function_id)
+
+
+def _why_not(platform: Platform, submission: Submission) -> Exception:
+    try:
+        function, latest = functions.read(platform, submission.function_id)
+    except UnknownFunction as error:
+        return error
+    if submission.version is not None:
+        return UnknownVersion(submission.version)
+    return FunctionNotReady(function_status(function.active_version, VersionStatus(latest.status)))
+
+
+def _ended(execution: Execution, result: Mapping[str, Any]) -> Execution:
+    """The execution that we accepted, with the end that its worker told us."""
+    values = {name: value for name, value in result.items() if name != "id"}
+    values["status"] = Status(values["status"])
+    for name in ("started_at", "completed_at"):
+        values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
+    return replace(execution, **values)

@@ -1,0 +1,41 @@
+"""The web application's composition root: it lists packages and has no logic."""
+
+from flask import Flask
+
+from app.executions import api as executions
+from app.executions.waiting import Waiters
+from app.functions import api as functions
+from app.http.blueprints import document
+from app.http.bodies import OrjsonProvider
+from app.http.correlation import correlate_requests
+from app.http.problems import answer_as, answer_with_problems
+from app.operations import api as operations
+from app.operations import health
+from app.platform import Platform
+from app.settings import Settings
+
+#: Base64 takes four bytes for three, and a body has more members than its code.
+_BODY_OVERHEAD = 65_536
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application for these settings; reads no environment and connects to nothing yet."""
+    app = Flask("app", static_folder="http/static")
+    platform = Platform.of(settings, process="web")
+    app.extensions["kiln"] = platform
+    app.extensions["kiln.waiters"] = Waiters(platform.database, most=settings.web_waiters)
+    app.json = OrjsonProvider(app)
+    largest = max(settings.max_source_bytes * 6, settings.max_wasm_bytes * 4 // 3, settings.max_input_bytes)
+    app.config.update(MAX_CONTENT_LENGTH=largest + _BODY_OVERHEAD, PROPAGATE_EXCEPTIONS=False)
+    # An address is right or wrong; a redirect to another spelling would answer HTML.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+
+    correlate_requests(app)
+    api = document(app)
+    answer_with_problems(app)
+    app.register_blueprint(health.blueprint)
+    for package in (functions, executions, operations):
+        api.register_blueprint(package.blueprint)
+        answer_as(app, package.PROBLEMS)
+    return app

@@ -1,0 +1,113 @@
+"""`/functions`: register, list, read, change."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import url_for
+from flask.views import MethodView
+
+from app.functions import service
+from app.functions.domain import FunctionLimits, NameTaken, RevisionMismatch, SourceTooLarge, UnknownFunction
+from app.functions.models import Function as Row
+from app.functions.schemas import FunctionCreate, FunctionPage, FunctionRead, FunctionWrite, as_read
+from app.functions.service import Code
+from app.http.blueprints import ResourceBlueprint, platform
+from app.http.conditions import if_match
+from app.http.correlation import correlation_id
+from app.http.cursors import PageQuery, paged
+from app.http.problems import Problem
+
+blueprint = ResourceBlueprint("functions", __name__, description="What is deployed.")
+
+TAGGED = {"ETag": {"description": "Send it in If-Match to change only what was read.", "schema": {"type": "string"}}}
+LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
+
+
+#: What the errors of this package are on the wire.
+PROBLEMS = {
+    UnknownFunction: "not_found",
+    NameTaken: "name_taken",
+    RevisionMismatch: "precondition_failed",
+    SourceTooLarge: "too_large",
+}
+
+
+@blueprint.route("/functions")
+class Functions(MethodView):
+    """All functions."""
+
+    @blueprint.arguments(PageQuery, location="query")
+    @blueprint.response(200, FunctionPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List functions, newest first."""
+        page = paged(
+            lambda before, limit: service.page(platform(), before=before, limit=limit), query, lambda row: row[0].id
+        )
+        return page | {"items": [as_read(*row) for row in page["items"]]}
+
+    @blueprint.arguments(FunctionCreate)
+    @blueprint.response(201, FunctionRead, headers=TAGGED | LOCATED)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Register a function; its compilation follows."""
+        limits = FunctionLimits(**body.get("limits", {}))
+        row = service.register(
+            platform(),
+            name=body["name"],
+            description=body.get("description", ""),
+            code=_code(body, body["language"]),
+            limits=limits,
+            correlation_id=correlation_id(),
+        )
+        headers = {"Location": url_for("functions.Function", function_id=row[0].id), **_tag(row[0])}
+        return as_read(*row), 201, headers
+
+
+@blueprint.route("/functions/<id:function_id>")
+class Function(MethodView):
+    """One function."""
+
+    @blueprint.response(200, FunctionRead, headers=TAGGED)
+    def get(self, function_id: UUID) -> Any:
+        """Read a function: its status, and why compilation failed if it did."""
+        row = service.read(platform(), function_id)
+        return as_read(*row), 200, _tag(row[0])
+
+    @blueprint.arguments(FunctionWrite)
+    @blueprint.response(200, FunctionRead, headers=TAGGED)
+    def put(self, body: dict[str, Any], function_id: UUID) -> Any:
+        """Change a function. New code becomes a new version; what is left out stays as it is."""
+        row = service.change(
+            platform(),
+            function_id,
+            changes={
+                **{name: body[name] for name in ("name", "description") if name in body},
+                **body.get("limits", {}),
+            },
+            code=_changed_code(body, function_id),
+            if_match=if_match(),
+            correlation_id=correlation_id(),
+        )
+        return as_read(*row), 200, _tag(row[0])
+
+
+def _code(body: dict[str, Any], language: str) -> Code:
+    """The code in a body that was checked to have it; the member that the language does not use is refused."""
+    used, unused = ("wasm", "source") if language == "wasm" else ("source", "wasm")
+    if unused in body:
+        message = f"Language {language} takes its code in {used}."
+        raise Problem("validation_error", message, errors=[{"pointer": f"/{unused}", "message": message}])
+    if used not in body:
+        message = f"Language {language} needs its code in {used}."
+        raise Problem("validation_error", message, errors=[{"pointer": f"/{used}", "message": message}])
+    code = body[used]
+    return Code(language, code if isinstance(code, bytes) else code.encode())
+
+
+def _changed_code(body: dict[str, Any], function_id: UUID) -> Code | None:
+    if not body.keys() & {"language", "source", "wasm"}:
+        return None
+    return _code(body, body.get("language") or service.read(platform(), function_id)[1].language)
+
+
+def _tag(function: Row) -> dict[str, str]:
+    return {"ETag": f'"{service.etag(function)}"'}

@@ -1,0 +1,133 @@
+"""What a compile worker does: a version's source becomes an artifact, or the reason why not."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.broker import Delivery
+from app.functions import artifacts, queries
+from app.functions.domain import MAX_DELIVERIES, MAX_LOSSES, VersionStatus
+from app.functions.models import Version
+from app.platform import Platform
+from app.queue import settle
+from app.toolchains import Compiled, CompileFailed, toolchain
+from app.wasm.errors import PrecompileFailed
+
+log = structlog.get_logger()
+
+PLATFORM_FAILED = "the platform failed to compile this; the operators' logs say why"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version cannot be executed, in its author's terms."""
+
+    error: str
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What compilation made."""
+
+    compiled: Compiled
+    artifact: artifacts.Artifact
+
+
+def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> None:
+    """Compile one version and write what came of it; the message goes in the same transaction. Nothing is open
+    meanwhile.
+    """
+    version = _begin(platform, delivery, function_id, number)
+    if version is None:
+        return
+    began = time.monotonic()
+    if delivery.losses >= MAX_LOSSES:
+        result: Built | Failure = Failure(f"the compilation took its worker down {delivery.losses} times")
+    else:
+        result = _compile(version)
+    _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
+
+
+def give_up(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> bool:
+    """After a failure of the platform: whether it was the last that is tolerated, and the version is now FAILED."""
+    if delivery.token < MAX_DELIVERIES:
+        return False
+    with platform.database.transaction() as session:
+        version = queries.lock_version(session, function_id, number)
+    if version is not None:
+        _finish(platform, delivery, version, Failure(PLATFORM_FAILED), duration_ms=0)
+    return True
+
+
+def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> Version | None:
+    """Mark the attempt; none when there is nothing to do any more."""
+    with platform.database.transaction() as session:
+        version = queries.lock_version(session, function_id, number)
+        if version is None or version.status in {VersionStatus.READY, VersionStatus.FAILED}:
+            settle(session, delivery)
+            return None
+        version.status = VersionStatus.COMPILING
+        version.compile_attempts += 1
+        version.compile_started_at = queries.now(session)
+    log.info("version.compiling", language=version.language, attempt=version.compile_attempts)
+    return version
+
+
+def _compile(version: Version) -> Built | Failure:
+    language = toolchain(version.language)
+    try:
+        compiled = language.compile(version.source)
+        return Built(compiled, artifacts.build(compiled.wasm))
+    except CompileFailed as error:
+        return Failure(error.diagnostics, error.log)
+    except PrecompileFailed as error:
+        return Failure(f"source.{language.extension}:1:1: {error}")
+
+
+def _finish(
+    platform: Platform, delivery: Delivery, version: Version, result: Built | Failure, *, duration_ms: int
+) -> None:
+    with platform.database.transaction() as session:
+        if not settle(session, delivery):
+            log.warning("version.stale", attempt=version.compile_attempts)
+            return
+        locked = queries.lock_version(session, version.function_id, version.number)
+        if locked is None:
+            return
+        now = queries.now(session)
+        match result:
+            case Failure():
+                _record_failure(locked, result)
+            case Built():
+                _store(platform, session, result.artifact, now=now)
+                queries.activate(session, version.function_id, version.number, now=now)
+                _record(locked, result.compiled, result.artifact)
+            case _:
+                assert_never(result)
+        locked.compile_ms, locked.compiled_at = duration_ms, now
+    log.info("version.compiled", status=str(locked.status), duration_ms=duration_ms)
+
+
+def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *, now: datetime) -> None:
+    queries.store_artifact(session, digest=artifact.digest, wasm=artifact.wasm, now=now)
+    mac = artifacts.seal(platform, artifact)
+    target = artifacts.target(platform)
+    queries.store_native(session, digest=artifact.digest, target=target, native=artifact.native, mac=mac, now=now)
+
+
+def _record_failure(version: Version, failure: Failure) -> None:
+    version.status, version.compile_error, version.compile_log = VersionStatus.FAILED, failure.error, failure.log
+
+
+def _record(version: Version, compiled: Compiled, artifact: artifacts.Artifact) -> None:
+    version.status = VersionStatus.READY
+    version.artifact_digest = artifact.digest
+    version.wasm_bytes, version.native_bytes = len(artifact.wasm), len(artifact.native)
+    version.toolchain, version.toolchain_version = compiled.toolchain, compiled.toolchain_version
+    version.flags, version.compile_log = list(compiled.flags), compiled.log

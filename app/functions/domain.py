@@ -1,0 +1,80 @@
+"""Names, states and limits of functions. Plain Python."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+FunctionId = NewType("FunctionId", UUID)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+#: A version whose compilation took its worker down so often is not tried again.
+MAX_LOSSES = 3
+
+#: Deliveries after which a failure of the platform itself ends the work.
+MAX_DELIVERIES = 5
+
+
+class VersionStatus(StrEnum):
+    """The life of a version."""
+
+    PENDING = "PENDING"
+    COMPILING = "COMPILING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+#: A compilation whose worker died begins again, so COMPILING may follow itself.
+TRANSITIONS: dict[VersionStatus, frozenset[VersionStatus]] = {
+    VersionStatus.PENDING: frozenset({VersionStatus.COMPILING}),
+    VersionStatus.COMPILING: frozenset({VersionStatus.COMPILING, VersionStatus.READY, VersionStatus.FAILED}),
+    VersionStatus.READY: frozenset(),
+    VersionStatus.FAILED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionLimits:
+    """What one execution may use."""
+
+    timeout_ms: int = 3_000
+    memory_mb: int = 64
+
+
+#: The most that a function may ask for.
+MOST = FunctionLimits(timeout_ms=60_000, memory_mb=256)
+
+
+def function_status(active_version: int | None, latest: VersionStatus) -> VersionStatus:
+    """READY as soon and as long as any version is active; before that, the state of the latest version."""
+    return VersionStatus.READY if active_version is not None else latest
+
+
+class FunctionError(Exception):
+    """Something about a function is not as the caller needs it."""
+
+
+class UnknownFunction(FunctionError):
+    """There is no such function."""
+
+
+class NameTaken(FunctionError):
+    """Another function has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is already a function named {name}")
+        self.name = name
+
+
+class RevisionMismatch(FunctionError):
+    """The function was changed since the caller read it."""
+
+
+class SourceTooLarge(FunctionError):
+    """The source is larger than the limit."""
+
+    def __init__(self, limit: int, actual: int) -> None:
+        super().__init__(f"the source has {actual} bytes, the limit is {limit}")
+        self.limit, self.actual = limit, actual

@@ -1,0 +1,94 @@
+"""Tables: functions, versions, artifacts, native code."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+
+Moment = TIMESTAMP(timezone=True)
+
+
+class Function(Base):
+    """A named thing that users invoke. What it runs is its active version."""
+
+    __tablename__ = "functions"
+    __table_args__ = (
+        CheckConstraint("name ~ '^[a-z0-9][a-z0-9-]{0,62}$'", name="name"),
+        CheckConstraint("active_version <= latest_version", name="active_exists"),
+        Index("uq_functions_name", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text)
+    timeout_ms: Mapped[int]
+    memory_mb: Mapped[int]
+    active_version: Mapped[int | None]
+    """Set when a version becomes READY; never goes back to none."""
+    latest_version: Mapped[int]
+    revision: Mapped[int]
+    """Grows with every change by a user; the ETag."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
+    """Set by a deletion; the row goes when its executions have gone."""
+
+
+class Version(Base):
+    """One immutable source, and what became of it."""
+
+    __tablename__ = "versions"
+    __table_args__ = (
+        CheckConstraint("status IN ('PENDING', 'COMPILING', 'READY', 'FAILED')", name="status"),
+        CheckConstraint("(status = 'READY') = (artifact_digest IS NOT NULL)", name="ready_has_artifact"),
+        CheckConstraint("(status = 'FAILED') = (compile_error IS NOT NULL)", name="failed_has_error"),
+        CheckConstraint("(status IN ('READY', 'FAILED')) = (compiled_at IS NOT NULL)", name="final_has_time"),
+    )
+
+    function_id: Mapped[UUID] = mapped_column(ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    language: Mapped[str] = mapped_column(Text)
+    source: Mapped[bytes] = mapped_column(LargeBinary)
+    source_digest: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    compile_error: Mapped[str | None] = mapped_column(Text)
+    """`source.ext:line:column: message`, a line each; set with FAILED."""
+    compile_log: Mapped[str | None] = mapped_column(Text)
+    compile_attempts: Mapped[int]
+    toolchain: Mapped[str | None] = mapped_column(Text)
+    toolchain_version: Mapped[str | None] = mapped_column(Text)
+    flags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    artifact_digest: Mapped[str | None] = mapped_column(ForeignKey("artifacts.digest"), index=True)
+    wasm_bytes: Mapped[int | None]
+    native_bytes: Mapped[int | None]
+    compile_ms: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    compile_started_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When the latest attempt began."""
+    compiled_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Artifact(Base):
+    """WebAssembly, named by its sha256 digest; versions with equal bytes share one."""
+
+    __tablename__ = "artifacts"
+
+    digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    wasm: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class NativeCode(Base):
+    """An artifact compiled for one target, with the code that proves that a worker of ours made it."""
+
+    __tablename__ = "native_code"
+
+    digest: Mapped[str] = mapped_column(ForeignKey("artifacts.digest", ondelete="CASCADE"), primary_key=True)
+    target: Mapped[str] = mapped_column(Text, primary_key=True)
+    native: Mapped[bytes] = mapped_column(LargeBinary)
+    mac: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,106 @@
+"""Statements on functions, versions and artifacts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.functions.models import Artifact, Function, NativeCode, Version
+
+
+def find(session: Session, function_id: UUID, *, lock: bool = False) -> tuple[Function, Version] | None:
+    """A function that is not deleted, with its latest version; `lock` keeps other writers out until the transaction
+    ends.
+    """
+    statement = (
+        select(Function, Version)
+        .join(Version, (Version.function_id == Function.id) & (Version.number == Function.latest_version))
+        .where(Function.id == function_id, Function.deleted_at.is_(None))
+    )
+    row = session.execute(statement.with_for_update(of=Function) if lock else statement).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def page(session: Session, *, before: UUID | None, limit: int) -> Sequence[tuple[Function, Version]]:
+    """The newest functions whose id comes before `before`, without locks."""
+    statement = (
+        select(Function, Version)
+        .join(Version, (Version.function_id == Function.id) & (Version.number == Function.latest_version))
+        .where(Function.deleted_at.is_(None))
+        .order_by(Function.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(Function.id < before)
+    return [(function, version) for function, version in session.execute(statement)]
+
+
+def name_is_taken(session: Session, name: str, *, by_other_than: UUID | None = None) -> bool:
+    """Whether a function that is not deleted has this name. A hint for a clear answer; the unique index decides."""
+    statement = select(Function.id).where(
+        Function.name == name, Function.deleted_at.is_(None), Function.id != by_other_than
+    )
+    return session.execute(statement).first() is not None
+
+
+def lock_version(session: Session, function_id: UUID, number: int) -> Version | None:
+    """One version, locked for the transaction; none when its function is deleted."""
+    statement = (
+        select(Version)
+        .join(Function, Function.id == Version.function_id)
+        .where(Version.function_id == function_id, Version.number == number, Function.deleted_at.is_(None))
+        .with_for_update(of=Version)
+    )
+    return session.execute(statement).scalar_one_or_none()
+
+
+def activate(session: Session, function_id: UUID, number: int, *, now: datetime) -> None:
+    """Make a version the active one unless a newer one already is."""
+    session.execute(
+        update(Function)
+        .where(Function.id == function_id, func.coalesce(Function.active_version, 0) < number)
+        .values(active_version=number, updated_at=now)
+    )
+
+
+def store_artifact(session: Session, *, digest: str, wasm: bytes, now: datetime) -> None:
+    """Keep WebAssembly under its digest; what is there already stays."""
+    session.execute(insert(Artifact).values(digest=digest, wasm=wasm, created_at=now).on_conflict_do_nothing())
+
+
+def store_native(session: Session, *, digest: str, target: str, native: bytes, mac: bytes, now: datetime) -> None:
+    """Keep native code for one target; what is there already stays."""
+    values = {"digest": digest, "target": target, "native": native, "mac": mac, "created_at": now}
+    session.execute(insert(NativeCode).values(values).on_conflict_do_nothing())
+
+
+def forget_native(session: Session, digest: str, target: str) -> None:
+    """Drop native code that was refused, so that it is made again."""
+    session.execute(delete(NativeCode).where(NativeCode.digest == digest, NativeCode.target == target))
+
+
+def native(session: Session, digest: str, target: str) -> tuple[bytes, bytes] | None:
+    """Native code and its authentication code."""
+    row = session.execute(
+        select(NativeCode.native, NativeCode.mac).where(NativeCode.digest == digest, NativeCode.target == target)
+    ).one_or_none()
+    return None if row is None else (row.native, row.mac)
+
+
+def wasm(session: Session, digest: str) -> bytes | None:
+    """The WebAssembly of this digest."""
+    return session.execute(select(Artifact.wasm).where(Artifact.digest == digest)).scalar_one_or_none()
+
+
+def discard_messages(session: Session, function_id: UUID) -> None:
+    """Take a function's messages, whatever their state, out of the queues."""
+    session.execute(text("DELETE FROM broker.messages WHERE function_id = :function_id"), {"function_id": function_id})
+
+
+def now(session: Session) -> datetime:
+    """The database's time at the beginning of the transaction."""
+    moment: datetime = session.execute(select(func.now())).scalar_one()
+    return moment

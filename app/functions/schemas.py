@@ -1,0 +1,168 @@
+"""Functions on the wire."""
+
+import base64
+import binascii
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields, validate
+
+from app.functions.domain import MOST, NAME, FunctionLimits, VersionStatus, function_status
+from app.functions.models import Function, Version
+from app.http.wire import Plain, Time, WholeNumber, WireSchema
+from app.toolchains import LANGUAGES
+
+_DEFAULTS = FunctionLimits()
+
+
+class LimitsSchema(WireSchema):
+    """What one execution may use."""
+
+    timeout_ms = WholeNumber(
+        validate=validate.Range(10, MOST.timeout_ms), metadata={"description": f"Default {_DEFAULTS.timeout_ms}."}
+    )
+    memory_mb = WholeNumber(
+        validate=validate.Range(1, MOST.memory_mb), metadata={"description": f"Default {_DEFAULTS.memory_mb}."}
+    )
+
+
+class Base64(fields.String):
+    """Bytes, in base64."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValidationError("Not valid base64.") from None
+
+
+#: The rule that ties language, source and wasm together, in JSON Schema.
+_MODULE = {
+    "properties": {"language": {"const": "wasm"}},
+    "required": ["language", "wasm"],
+    "not": {"required": ["source"]},
+}
+_TEXT = {
+    "properties": {"language": {"enum": [name for name in LANGUAGES if name != "wasm"]}},
+    "required": ["language", "source"],
+    "not": {"required": ["wasm"]},
+}
+_NO_CODE = {"not": {"anyOf": [{"required": [name]} for name in ("language", "source", "wasm")]}}
+
+
+def _name(*, required: bool = False) -> Plain:
+    return Plain(
+        required=required,
+        validate=validate.Regexp(
+            f"^{NAME.pattern}\\Z", error="A name has 1 to 63 of a-z, 0-9 and -, and does not begin with -."
+        ),
+        metadata={"description": "Unique among functions.", "pattern": f"^{NAME.pattern}$"},
+    )
+
+
+def _language(*, required: bool = False) -> Plain:
+    return Plain(
+        required=required,
+        validate=validate.OneOf(tuple(LANGUAGES), error="There is no such language; there are {choices}."),
+    )
+
+
+class FunctionWrite(WireSchema):
+    """What may be changed of a function; what is left out stays."""
+
+    name = _name()
+    description = Plain(validate=validate.Length(max=2000))
+    language = _language()
+    source = Plain(metadata={"description": "The whole source; for every language but `wasm`."})
+    wasm = Base64(metadata={"description": "A prebuilt module in base64; for language `wasm`.", "format": "byte"})
+    limits = fields.Nested(LimitsSchema)
+
+    class Meta(WireSchema.Meta):
+        """Code comes in the member that its language uses, or not at all."""
+
+        openapi: ClassVar = {"oneOf": [_NO_CODE, _TEXT, _MODULE]}
+
+
+class FunctionCreate(FunctionWrite):
+    """A function to register."""
+
+    name = _name(required=True)
+    language = _language(required=True)
+
+    class Meta(WireSchema.Meta):
+        """Code comes in the member that its language uses."""
+
+        openapi: ClassVar = {"oneOf": [_TEXT, _MODULE]}
+
+
+class LatestVersion(WireSchema):
+    """The newest version, whether it serves or not."""
+
+    number = fields.Integer(required=True)
+    status = fields.Enum(VersionStatus, by_value=True, required=True)
+    compile_error = fields.String(required=True, allow_none=True)
+
+
+class FunctionItem(WireSchema):
+    """A function in a list."""
+
+    id = fields.UUID(required=True)
+    function_id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    language = fields.String(required=True)
+    status = fields.Enum(VersionStatus, by_value=True, required=True)
+    compile_error = fields.String(required=True, allow_none=True)
+    active_version = fields.Integer(required=True, allow_none=True)
+    latest_version = fields.Nested(LatestVersion, required=True)
+    environment_id = fields.UUID(required=True, allow_none=True)
+    limits = fields.Nested(LimitsSchema, required=True)
+    retry = fields.Dict(required=True, allow_none=True)
+    allowed_users = fields.List(fields.UUID(), required=True)
+    allowed_groups = fields.List(fields.UUID(), required=True)
+    owner_id = fields.UUID(required=True, allow_none=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
+
+
+class FunctionRead(FunctionItem):
+    """A function."""
+
+    source = fields.String(
+        required=True, allow_none=True, metadata={"description": "Of the latest version; null for `wasm`."}
+    )
+
+
+class FunctionPage(WireSchema):
+    """A page of functions."""
+
+    items = fields.List(fields.Nested(FunctionItem), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def as_read(function: Function, latest: Version) -> dict[str, Any]:
+    """The members of a function on the wire."""
+    return {
+        "id": function.id,
+        "function_id": function.id,
+        "name": function.name,
+        "description": function.description,
+        "language": latest.language,
+        "source": None if latest.language == "wasm" else latest.source.decode(),
+        "status": function_status(function.active_version, VersionStatus(latest.status)),
+        "compile_error": latest.compile_error,
+        "active_version": function.active_version,
+        "latest_version": {
+            "number": latest.number,
+            "status": VersionStatus(latest.status),
+            "compile_error": latest.compile_error,
+        },
+        "environment_id": None,
+        "limits": {"timeout_ms": function.timeout_ms, "memory_mb": function.memory_mb},
+        "retry": None,
+        "allowed_users": [],
+        "allowed_groups": [],
+        "owner_id": None,
+        "created_at": function.created_at,
+        "updated_at": function.updated_at,
+    }

@@ -1,0 +1,159 @@
+"""The verbs of functions as users know them: register, read, change, remove. Compilation is in `compiling`."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.functions import queries
+from app.functions.domain import (
+    FunctionLimits,
+    NameTaken,
+    RevisionMismatch,
+    SourceTooLarge,
+    UnknownFunction,
+    VersionStatus,
+)
+from app.functions.models import Function, Version
+from app.identity import new_id
+from app.platform import Platform
+from app.queue import Queue, Task, enqueue, message
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an author sent: text in a language, or a prebuilt module with language `wasm`."""
+
+    language: str
+    source: bytes
+
+
+def register(
+    platform: Platform, *, name: str, description: str, code: Code, limits: FunctionLimits, correlation_id: str
+) -> tuple[Function, Version]:
+    """Record a function and its first version, and the message that has it compiled, in one transaction."""
+    _check_size(platform, code)
+    try:
+        with platform.database.transaction() as session:
+            if queries.name_is_taken(session, name):
+                raise NameTaken(name)
+            now = queries.now(session)
+            function = Function(
+                id=new_id(),
+                name=name,
+                description=description,
+                timeout_ms=limits.timeout_ms,
+                memory_mb=limits.memory_mb,
+                active_version=None,
+                latest_version=0,
+                revision=1,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(function)
+            return function, _add_version(platform, session, function, code, correlation_id)
+    except IntegrityError as error:
+        # Somebody registered the name between our look and our insert; the unique index saw both.
+        raise NameTaken(name) from error
+
+
+def change(
+    platform: Platform,
+    function_id: UUID,
+    *,
+    changes: dict[str, Any],
+    code: Code | None,
+    if_match: str | None,
+    correlation_id: str,
+) -> tuple[Function, Version]:
+    """Change fields, and make a new version when the code differs from the latest; the active version goes on serving
+    until it is READY.
+    """
+    if code is not None:
+        _check_size(platform, code)
+    try:
+        with platform.database.transaction() as session:
+            function, latest = _found(session, function_id, if_match=if_match)
+            if "name" in changes and queries.name_is_taken(session, changes["name"], by_other_than=function_id):
+                raise NameTaken(changes["name"])
+            for field, value in changes.items():
+                setattr(function, field, value)
+            if code is not None and (code.language, code.source) != (latest.language, latest.source):
+                latest = _add_version(platform, session, function, code, correlation_id)
+            function.revision += 1
+            function.updated_at = queries.now(session)
+            return function, latest
+    except IntegrityError as error:
+        raise NameTaken(str(changes.get("name"))) from error
+
+
+def read(platform: Platform, function_id: UUID) -> tuple[Function, Version]:
+    """A function with its latest version; raises `UnknownFunction`."""
+    with platform.database.transaction() as session:
+        found = queries.find(session, function_id)
+    if found is None:
+        raise UnknownFunction
+    return found
+
+
+def page(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[tuple[Function, Version]]:
+    """The newest functions before an id."""
+    with platform.database.transaction() as session:
+        return queries.page(session, before=before, limit=limit)
+
+
+def delete(session: Session, function_id: UUID, *, if_match: str | None) -> None:
+    """Hide a function and free its name; its messages go with it. Whoever calls this ends its executions in the same
+    transaction.
+    """
+    function, _ = _found(session, function_id, if_match=if_match)
+    function.deleted_at = queries.now(session)
+    queries.discard_messages(session, function_id)
+
+
+def etag(function: Function) -> str:
+    """Changes with every write by a user; compilation does not change it, so that a writer need not wait for it."""
+    return f"{function.id}.{function.revision}"
+
+
+def _found(session: Session, function_id: UUID, *, if_match: str | None) -> tuple[Function, Version]:
+    found = queries.find(session, function_id, lock=True)
+    if found is None:
+        raise UnknownFunction
+    if if_match is not None and if_match not in {"*", etag(found[0])}:
+        raise RevisionMismatch
+    return found
+
+
+def _add_version(platform: Platform, session: Session, function: Function, code: Code, correlation_id: str) -> Version:
+    function.latest_version += 1
+    version = Version(
+        function_id=function.id,
+        number=function.latest_version,
+        language=code.language,
+        source=code.source,
+        source_digest=hashlib.sha256(code.source).hexdigest(),
+        status=VersionStatus.PENDING,
+        compile_attempts=0,
+        created_at=queries.now(session),
+    )
+    session.flush()
+    session.add(version)
+    session.flush()
+    ids = {"function_id": str(function.id), "number": version.number}
+    payload = message(
+        Task.COMPILE, Queue.COMPILE, message_id=str(new_id()), priority=3, correlation_id=correlation_id, ids=ids
+    )
+    enqueue(session, platform.waker, Queue.COMPILE, payload, function_id=str(function.id))
+    return version
+
+
+def _check_size(platform: Platform, code: Code) -> None:
+    settings = platform.settings
+    limit = settings.max_wasm_bytes if code.language == "wasm" else settings.max_source_bytes
+    if len(code.source) > limit:
+        raise SourceTooLarge(limit, len(code.source))

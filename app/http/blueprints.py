@@ -1,0 +1,124 @@
+"""flask-smorest as this API speaks it: our problems instead of its errors, our reading of bodies, ids in paths."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
+from flask import Flask, current_app
+from flask_smorest import Api, Blueprint
+from flask_smorest.utils import prepare_response
+from marshmallow import INCLUDE, Schema, fields
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, ValidationError
+
+from app.http.bodies import JSON_VALUE, BodyParser
+from app.http.problems import CONTENT_TYPE, from_http_exception, render
+from app.identity import parse_id
+from app.platform import Platform
+
+
+class IdConverter(BaseConverter):
+    """`<id:function_id>` in a route: a malformed id is an address that nothing has."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> UUID:
+        """The id, or the routing error that ends as 404."""
+        parsed = parse_id(value)
+        if parsed is None:
+            raise ValidationError
+        return parsed
+
+    def to_url(self, value: UUID) -> str:
+        """Its canonical form."""
+        return str(value)
+
+
+class ErrorItem(Schema):
+    """One thing that is wrong with the request."""
+
+    pointer = fields.String(required=True, metadata={"description": "JSON Pointer to the member."})
+    message = fields.String(required=True)
+
+
+class ProblemSchema(Schema):
+    """An error, as RFC 9457 has it; some codes bring members of their own."""
+
+    class Meta:
+        """Extension members are part of the format."""
+
+        unknown = INCLUDE
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "Machine word; switch on it."})
+    correlationId = fields.String(required=True)  # noqa: N815 - the name on the wire
+    errors = fields.List(fields.Nested(ErrorItem))
+
+
+class ProblemApi(Api):  # type: ignore[misc]
+    """The API's error handling: every HTTP error is a problem, in the answers and in the document."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def handle_http_exception(self, error: HTTPException) -> Any:
+        """Render what Flask and webargs raise."""
+        return render(from_http_exception(error))
+
+    def _register_responses(self) -> None:
+        """flask-smorest's own documents errors as application/json."""
+        described = {status.name: status.phrase for status in HTTPStatus} | {"DEFAULT_ERROR": "An error"}
+        for name, phrase in described.items():
+            response = {"description": phrase, "schema": self.ERROR_SCHEMA}
+            prepare_response(response, self.spec, CONTENT_TYPE)
+            self.spec.components.response(name, response, lazy=True)
+
+
+class WireConverter(OpenAPIConverter):  # type: ignore[misc]
+    """apispec's reading of schemas, with what a schema says of itself as a whole in `Meta.openapi`."""
+
+    def schema2jsonschema(self, schema: Schema) -> dict[str, Any]:
+        """The JSON Schema of a marshmallow schema."""
+        described: dict[str, Any] = super().schema2jsonschema(schema)
+        return described | getattr(schema.Meta, "openapi", {})
+
+
+class WirePlugin(MarshmallowPlugin):  # type: ignore[misc]
+    """apispec's plugin with our converter."""
+
+    Converter = WireConverter
+
+
+class ResourceBlueprint(Blueprint):  # type: ignore[misc]
+    """A blueprint that reads bodies by our rules."""
+
+    ARGUMENTS_PARSER = BodyParser()
+
+
+def document(app: Flask) -> ProblemApi:
+    """Add `/openapi.json` and `/docs` to the application."""
+    app.url_map.converters["id"] = IdConverter
+    app.config.update(
+        API_TITLE="Kiln",
+        API_VERSION="1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL="/static/swagger/",
+        OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
+    )
+    info = {"description": "Source in, JSON out: register functions and execute them."}
+    api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin()})
+    api.spec.components.schema("JsonValue", JSON_VALUE)
+    api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
+    return api
+
+
+def platform() -> Platform:
+    """The platform of the application that answers this request."""
+    value: Platform = current_app.extensions["kiln"]
+    return value

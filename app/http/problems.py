@@ -1,0 +1,180 @@
+"""Errors as RFC 9457 problem details: clients switch on `code`, people read `detail`, operators search for
+`correlationId`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g
+from psycopg import errors as database_errors
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+#: Every code that the API answers, with its status and title. `docs/problems.md` explains each and is checked against
+#: this table.
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed_json": (400, "The body is not acceptable JSON"),
+    "malformed_cursor": (400, "The cursor is not one that a list gave"),
+    "bad_request": (400, "The request is malformed"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "not_acceptable": (406, "No representation fits the Accept header"),
+    "name_taken": (409, "The name is taken"),
+    "function_not_ready": (409, "The function cannot be executed yet"),
+    "precondition_failed": (412, "The resource has changed"),
+    "too_large": (413, "The request is too large"),
+    "uri_too_long": (414, "The address is too long"),
+    "unsupported_media_type": (415, "The body is not JSON"),
+    "validation_error": (422, "The request does not fit the schema"),
+    "unknown_reference": (422, "The request names something that does not exist"),
+    "unsupported": (422, "The request asks for what this server does not do"),
+    "headers_too_large": (431, "The headers are too large"),
+    "internal_error": (500, "Something went wrong here"),
+    "unavailable": (503, "The service is not available"),
+    "insufficient_storage": (507, "There is no space left"),
+}
+
+_CODES = {status: code for code, (status, _) in reversed(list(PROBLEMS.items()))} | {
+    400: "bad_request",
+    409: "name_taken",
+    422: "validation_error",
+}
+
+#: Where the documentation of a problem type stands, relative to the API.
+TYPE = "/docs/problems#{code}"
+
+CONTENT_TYPE = "application/problem+json"
+
+RETRY_AFTER_SECONDS = 2
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.errors, self.headers, self.members = code, detail, errors, headers or {}, members
+
+
+def render(problem: Problem) -> Response:
+    """The response that says it."""
+    status, title = PROBLEMS[problem.code]
+    body: dict[str, Any] = {
+        "type": TYPE.format(code=problem.code),
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "correlationId": g.get("correlation_id"),
+        **problem.members,
+    }
+    if problem.errors is not None:
+        body["errors"] = problem.errors
+    return Response(current_app.json.dumps(body), status, problem.headers, content_type=CONTENT_TYPE)
+
+
+def from_http_exception(error: HTTPException) -> Problem:
+    """What Werkzeug, Flask and webargs raise. Headers such as `Allow` are kept."""
+    status = error.code or 500
+    messages = getattr(error, "data", {}).get("messages")
+    if messages:
+        errors = list(_flattened(messages))
+        return Problem(
+            "validation_error", errors[0]["message"] if errors else "The request does not fit the schema", errors=errors
+        )
+    headers = {
+        name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After", "WWW-Authenticate"}
+    }
+    code = _CODES.get(status, "bad_request" if status < 500 else "internal_error")
+    return Problem(code, _DETAILS.get(code) or error.description or PROBLEMS[code][1], headers=headers)
+
+
+#: Werkzeug's own sentences speak of URLs that were "entered manually"; these speak of this API.
+_DETAILS = {
+    "not_found": "No resource has this address.",
+    "method_not_allowed": "This resource does not have that method; Allow lists those that it has.",
+    "too_large": "The body is larger than this server takes.",
+    "unsupported_media_type": "Send the body as application/json.",
+}
+
+
+def _flattened(messages: Any, pointer: str = "") -> Iterator[dict[str, str]]:
+    """marshmallow's nested messages as a list with JSON Pointers (RFC 6901). The outermost key names the request's
+    part.
+    """
+    match messages:
+        case dict():
+            for key, value in messages.items():
+                inner = pointer if not pointer and key in {"json", "query", "_schema"} else f"{pointer}/{_escaped(key)}"
+                yield from _flattened(value, inner.removesuffix("/_schema"))
+        case list() | tuple():
+            for value in messages:
+                yield from _flattened(value, pointer)
+        case _:
+            yield {"pointer": pointer, "message": str(messages)}
+
+
+def _escaped(key: object) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
+def _from_database(error: Exception) -> Problem | None:
+    """Whether PostgreSQL is away, full or busy: then the caller may try again, and nothing was accepted."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, database_errors.DiskFull):
+        return Problem("insufficient_storage", "The database has no space left.", headers={"Retry-After": "60"})
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return Problem("unavailable", "The database does not answer; nothing was accepted.", headers=headers)
+    return None
+
+
+def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
+    """Let the errors of a package become problems: their text is the detail, their data (limits and the like) are
+    members.
+    """
+
+    def handle(error: Exception) -> Response:
+        code = next(codes[cls] for cls in type(error).__mro__ if cls in codes)
+        detail = (
+            _DETAILS["not_found"] if code == "not_found" else str(error) or (type(error).__doc__ or "").splitlines()[0]
+        )
+        return render(Problem(code, detail[:1].upper() + detail[1:], **vars(error)))
+
+    for error_class in codes:
+        app.register_error_handler(error_class, handle)
+
+
+def answer_with_problems(app: Flask) -> None:
+    """Every error of every route becomes a problem; an unexpected one is logged and says nothing of its cause."""
+
+    @app.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        return render(error)
+
+    @app.errorhandler(HTTPException)
+    def http_exception(error: HTTPException) -> Response:
+        return render(from_http_exception(error))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        known = _from_database(error)
+        if known is not None:
+            log.warning("database.unavailable", error=str(error).splitlines()[0])
+            return render(known)
+        log.error("request.failed", exc_info=error)
+        return render(Problem("internal_error", "The error was recorded under this correlation id."))

@@ -1,0 +1,179 @@
+"""A real PostgreSQL server as a child of this process, on a Unix socket that only its user can reach.
+
+    with EmbeddedPostgres(Path("/tmp/x"), durable=False) as server:
+        psycopg.connect(server.url("kiln"))
+
+It survives `kill -9` of everything: the server stops when its parent dies, and the next start clears away what is left.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from app.addresses import PORT, embedded_url, socket_directory
+from app.local import cluster, remains
+from app.local.binaries import binaries_directory
+from app.local.children import ended, ending, kill_group, signal_child, spawn
+from app.local.errors import AccessDenied, HomeInUse, ServerFailed, explain, from_os_error
+from app.local.identity import Identity, choose_identity, server_environment
+from app.local.locks import FileLock
+from app.local.logfiles import rotated, tail
+
+DATABASE = "kiln"
+_READY_SECONDS = 300.0  # Recovery after a crash reads up to `max_wal_size` of log.
+_LARGEST_LOG_BYTES = 10_000_000
+
+
+class EmbeddedPostgres:
+    """The server of one home: `home/postgres` its data, `home/postgres.log` its log. One holder at a time.
+
+    Start it from the main thread, or from one that lives as long as the server shall: it stops when that thread ends.
+    `durable=False` is for tests: a crash of the machine may lose the data, one of the server the last commits.
+    `identity` is chosen at the start unless it is given.
+    """
+
+    def __init__(self, home: Path, *, durable: bool = True, identity: Identity | None = None) -> None:
+        self.home = Path(os.path.realpath(home))
+        self.data = self.home / "postgres"
+        self.log = self.home / "postgres.log"
+        self.version = ""
+        self._durable = durable
+        self._wanted_identity = identity
+        self._server: subprocess.Popen[bytes] | None = None
+        self._holder = FileLock(self.home / "postgres.lock")
+        self._alive = FileLock(self.home / "postgres.alive.lock")
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, while it is ours."""
+        return self._server.pid if self._server else None
+
+    def url(self, database: str = DATABASE) -> str:
+        """The libpq URL of a database on this server."""
+        return embedded_url(self.home, database)
+
+    def start(self) -> None:
+        """Start the server, and make the cluster and the database `kiln` if need be; returns when it answers.
+
+        Also starts a server again that `poll` found ended. Raises a `LocalError` that says what to do; then nothing
+        runs.
+        """
+        try:
+            self._start()
+        except OSError as error:
+            self.stop()
+            raise from_os_error(error) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def poll(self) -> str | None:
+        """How the server ended, in words; None while it runs."""
+        if self._server is None:
+            return "not started"
+        return ending(self._server) if ended(self._server) else None
+
+    def stop(self, *, patience_seconds: float = 20) -> None:
+        """Stop the server and release the home. What is open is rolled back; after the patience it stops harder."""
+        if self._server is not None:
+            for number, seconds in ((signal.SIGINT, patience_seconds), (signal.SIGQUIT, 5.0)):
+                signal_child(self._server, number)
+                if self._ended_within(seconds):
+                    break
+            kill_group(self._server)
+            self._server.wait()
+            self._server = None
+        self._alive.release()
+        self._holder.release()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        binaries = binaries_directory()
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._holder.take():
+            raise HomeInUse(f"{self.home} is held by {self._holder.holder()}.")
+        sockets = _private_directory(socket_directory(self.home))
+        remains.clear(self.data, sockets, self._alive)
+        try:
+            self._run(binaries, sockets)
+        finally:
+            # From here on the lock is the server's alone, so that it tells whether the server lives.
+            self._alive.release()
+        self._await_readiness()
+        self._make_database()
+
+    def _run(self, binaries: Path, sockets: Path) -> None:
+        inherited = self._alive.descriptor
+        assert inherited is not None  # noqa: S101 - `clear` returned, so it is taken
+        identity = choose_identity(binaries, self.home, self._wanted_identity)
+        cluster.prepare(self.data, binaries, identity, durable=self._durable, inherited=inherited)
+        # What makes the server ours stands here, where no ALTER SYSTEM can change it.
+        fixed = {
+            "listen_addresses": "",
+            "unix_socket_directories": sockets,
+            "unix_socket_permissions": "0700",
+            "port": PORT,
+        }
+        with rotated(self.log, _LARGEST_LOG_BYTES) as output:
+            self._log_start = output.tell()
+            self._server = spawn(
+                [binaries / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in fixed.items())],
+                death_signal=signal.SIGINT,
+                output=output,
+                environment=server_environment(),
+                identity=str(identity),
+                inherited=[inherited],
+            )
+
+    def _await_readiness(self) -> None:
+        """Ask the server itself until it answers; a file that says so may be stale."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                with psycopg.connect(self.url("postgres"), connect_timeout=5, autocommit=True) as connection:
+                    self.version = str(connection.info.parameter_status("server_version"))
+                    return
+            except psycopg.OperationalError as error:
+                if (how := self.poll()) is not None:
+                    raise explain(tail(self.log, since=self._log_start) or how) from error
+                if time.monotonic() > deadline:
+                    raise ServerFailed(tail(self.log, since=self._log_start)) from error
+                time.sleep(0.02)
+
+    def _make_database(self) -> None:
+        with psycopg.connect(self.url("postgres"), connect_timeout=5, autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
+                connection.execute("CREATE DATABASE kiln")
+
+    def _ended_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+
+def _private_directory(path: Path) -> Path:
+    """Make `path` for us alone; refuse what somebody else may have put there before us."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if path.is_symlink() or not path.is_dir() or found.st_uid != os.geteuid():
+        raise AccessDenied(f"{path} is not a directory of ours. Remove it.")
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path

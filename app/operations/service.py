@@ -1,0 +1,49 @@
+"""What operators ask: is it ready, what waits, what is in whose hands."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.operations import queries
+from app.platform import Platform
+from app.queue import Queue
+
+_MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations" / "versions"
+
+
+class UnknownQueue(Exception):
+    """There is no such queue."""
+
+
+def missing(platform: Platform) -> list[str]:
+    """Why this installation cannot serve yet; empty when it can."""
+    try:
+        with platform.database.statement() as connection:
+            revision, consumed = queries.revision(connection), queries.consumed_queues(connection)
+    except SQLAlchemyError as error:
+        return [f"the database does not answer: {str(getattr(error, 'orig', error)).strip().splitlines()[0]}"]
+    reasons = [f"no worker consumes the queue {queue}" for queue in Queue if queue not in consumed]
+    if revision != expected_revision():
+        reasons.append(f"the database is at migration {revision}, this code wants {expected_revision()}")
+    return reasons
+
+
+def expected_revision() -> str:
+    """The newest migration of this code."""
+    return max(path.name[:4] for path in _MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def queues(platform: Platform) -> list[dict[str, Any]]:
+    """Both queues with their counts and flow."""
+    with platform.database.statement() as connection:
+        rows, flow = queries.queues(connection, [queue.value for queue in Queue]), queries.flow(connection)
+    return [row | {"in_per_minute": flow[row["name"]][0], "out_per_minute": flow[row["name"]][1]} for row in rows]
+
+
+def messages(platform: Platform, queue: str, *, after: int | None, limit: int) -> list[dict[str, Any]]:
+    """The messages of a queue, oldest first; raises `UnknownQueue`."""
+    if queue not in set(Queue):
+        raise UnknownQueue
+    with platform.database.statement() as connection:
+        return queries.messages(connection, queue, after=after, limit=limit)

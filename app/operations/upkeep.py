@@ -1,0 +1,111 @@
+"""The upkeep process: small chores, each in its own rhythm. Any number of these processes may run; an advisory lock
+gives each chore to one.
+
+Celery's beat was not taken: it would send each chore through a queue to a worker, and two of them send everything
+twice.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.logs import configure_logs, log_context
+from app.operations import queries
+from app.platform import Platform
+from app.settings import load_settings
+
+log = structlog.get_logger()
+
+#: Months that have a partition before their first execution comes.
+MONTHS_AHEAD = 3
+
+PURGE_BATCH = 5_000
+
+#: Namespace of our advisory locks: the bytes of "keep".
+_LOCKS = 0x6B656570
+
+
+def create_partitions(connection: Connection) -> None:
+    """Partitions for this month and the next ones."""
+    month = datetime.now(UTC).date().replace(day=1)
+    for _ in range(MONTHS_AHEAD + 1):
+        queries.create_partition(connection, month)
+        month = (month + timedelta(days=32)).replace(day=1)
+
+
+def purge_deleted(connection: Connection) -> None:
+    """What deleted functions left behind."""
+    while queries.purge_executions(connection, limit=PURGE_BATCH):
+        pass
+    queries.purge_functions(connection)
+    queries.purge_artifacts(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be done again and again."""
+
+    name: str
+    every_seconds: float
+    do: Callable[[Connection], None]
+
+
+CHORES = (
+    Chore("partitions", 3600, create_partitions),
+    Chore("purge", 60, purge_deleted),
+)
+
+
+def do_chore(platform: Platform, chore: Chore) -> bool:
+    """Do a chore unless another process is at it; answers whether it was done. A failure is logged and the chore comes
+    again.
+    """
+    number = [known.name for known in CHORES].index(chore.name)
+    with log_context(chore=chore.name):
+        try:
+            with platform.database.statement() as connection:
+                if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", (_LOCKS, number)).scalar_one():
+                    return False
+                try:
+                    chore.do(connection)
+                finally:
+                    connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", (_LOCKS, number))
+        except SQLAlchemyError:
+            log.exception("chore.failed")
+            return False
+    return True
+
+
+def run(platform: Platform, stop: threading.Event) -> None:
+    """Do every chore in its rhythm until told to stop."""
+    due = {chore.name: 0.0 for chore in CHORES}
+    log.info("upkeep.started")
+    while not stop.is_set():
+        for chore in CHORES:
+            if time.monotonic() >= due[chore.name]:
+                do_chore(platform, chore)
+                due[chore.name] = time.monotonic() + chore.every_seconds
+        stop.wait(max(0.0, min(due.values()) - time.monotonic()))
+    log.info("upkeep.stopped")
+
+
+def main() -> None:
+    """The process's entry."""
+    settings = load_settings(os.environ)
+    configure_logs(settings.log_level, process="upkeep")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    run(Platform.of(settings, process="upkeep"), stop)
+
+
+if __name__ == "__main__":
+    main()

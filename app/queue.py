@@ -1,0 +1,138 @@
+"""The two queues: which tasks there are, how a message is made, and how it is written inside the caller's transaction.
+
+`app` enqueues by name and never imports `tasks`. Messages are Celery's protocol 2, so any Celery worker reads them.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from celery import Celery
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from app.broker import Delivery, Waker, register_transport, statements
+from app.broker.delivery import SETTLED_BY_TASK
+
+#: Raised when the shape of our messages changes; a worker gives back what it does not know.
+MESSAGE_SCHEMA = 1
+
+_ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
+
+
+class Queue(StrEnum):
+    """A queue and its pool of workers."""
+
+    COMPILE = "compile"
+    EXECUTE = "execute"
+
+
+class Task(StrEnum):
+    """Stable names of what workers do."""
+
+    COMPILE = "functions.compile"
+    EXECUTE = "executions.run"
+
+
+#: 9 is claimed first: somebody waits for an interactive execution, nobody for a background one.
+INTERACTIVE, BACKGROUND = 6, 3
+
+
+def message(
+    task: Task, queue: Queue, *, message_id: str, priority: int, correlation_id: str, ids: Mapping[str, Any]
+) -> str:
+    """A message as kombu stores it. It names rows by id and carries neither code nor input nor secrets.
+
+    `message_id` is the Celery task id: the execution's own for executions.
+    """
+    payload = {
+        "body": orjson.dumps([[], ids, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {
+            "lang": "py",
+            "task": task,
+            "id": message_id,
+            "root_id": message_id,
+            "parent_id": None,
+            "group": None,
+            "argsrepr": "()",
+            "kwargsrepr": repr(dict(ids)),
+            "origin": _ORIGIN,
+            "retries": 0,
+            "schema": MESSAGE_SCHEMA,
+            "correlation": correlation_id,
+        },
+        "properties": {
+            "correlation_id": message_id,
+            "delivery_mode": 2,
+            "priority": priority,
+            "body_encoding": "utf-8",
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            SETTLED_BY_TASK: True,
+        },
+    }
+    return orjson.dumps(payload).decode()
+
+
+def enqueue(
+    session: Session, waker: Waker, queue: Queue, payload: str, *, function_id: str, priority: int = BACKGROUND
+) -> None:
+    """Write a message through the caller's transaction; its consumers are woken after the commit."""
+    parameters = {
+        "queue": queue,
+        "priority": priority,
+        "function_id": function_id,
+        "execution_id": None,
+        "payload": payload,
+    }
+    session.connection().exec_driver_sql(statements.PUBLISH, parameters)
+
+    @event.listens_for(session, "after_commit", once=True)
+    def announce(_session: Session) -> None:
+        waker.wake(queue)
+
+
+def settle(session: Session, delivery: Delivery) -> bool:
+    """Delete the message in the caller's transaction; False when the lease was lost and the caller's result must not
+    stand.
+    """
+    parameters = {"message_id": delivery.message_id, "token": delivery.token}
+    return session.connection().exec_driver_sql(statements.SETTLE, parameters).rowcount == 1
+
+
+def create_celery(broker_url: str, *, lease_seconds: int, on_claim: Mapping[str, str]) -> Celery:
+    """The Celery application of our workers and of every Celery tool.
+
+    `on_claim` maps a queue to the SQL that runs inside its claim (see `app.broker`).
+    """
+    register_transport()
+    celery = Celery("kiln", set_as_current=True)
+    celery.conf.update(
+        broker_url=broker_url,
+        broker_transport_options={"lease_seconds": lease_seconds, "on_claim": dict(on_claim)},
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # One message per free child: a message in hand is a message at work, so attempts are counted right.
+        worker_prefetch_multiplier=1,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # The row is the result.
+        task_ignore_result=True,
+        result_backend=None,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=Queue.EXECUTE.value,
+        task_create_missing_queues=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_max_tasks_per_child=10_000,
+        # A child that is slow to start on a busy machine is not dead.
+        worker_proc_alive_timeout=30,
+        enable_utc=True,
+    )
+    return celery

@@ -1,0 +1,190 @@
+"""The environment, read once into one frozen `Settings`.
+
+`wsgi.py`, `worker.py`, the migrations and the command line call `load_settings(os.environ)`; nothing else reads the
+environment.
+Each field below is one setting: its variable, its default, its parser and its sentence. `docs/settings.md` is checked
+against them.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from app.addresses import embedded_url
+
+PREFIX = "KILN_"
+
+
+class InvalidSettings(Exception):
+    """The environment holds a setting that Kiln cannot honour."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _switch(value: str) -> bool:
+    if value not in {"true", "false"}:
+        raise ValueError("is either true or false")
+    return value == "true"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isdecimal() or not least <= int(value) <= most:
+            raise ValueError(f"is a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"is one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _home(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _database(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("begins with postgresql://")
+    return "postgresql://" + value.partition("://")[2]
+
+
+def _key(value: str) -> bytes:
+    if len(value) < 32:
+        raise ValueError("has at least 32 characters")
+    return value.encode()
+
+
+def _setting(variable: str, default: str, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
+    """One row of the table: `default` is the text that would stand in the environment, empty where it is derived.
+
+    A secret is left out where settings are printed.
+    """
+    return field(
+        repr=not secret, metadata={"variable": variable, "default": default, "parse": parse, "meaning": meaning}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with units in the names."""
+
+    port: int = _setting("PORT", "8000", _whole(1, 65535), "Port of the API.")
+    bind: str = _setting("KILN_BIND", "127.0.0.1", _text, "Address that the API listens on.")
+    home: Path = _setting(
+        "KILN_HOME", ".kiln", _home, "Data of the embedded server, caches and generated secrets (0700)."
+    )
+    database_url: str = _setting(
+        "DATABASE_URL", "", _database, "An own PostgreSQL, 15 or newer; without it Kiln starts its own."
+    )
+    secret_key: bytes = _setting(
+        "KILN_SECRET_KEY",
+        "",
+        _key,
+        "Signs native code. Machines that share a database share it; otherwise it is made in `KILN_HOME`.",
+        secret=True,
+    )
+    seed_examples: bool = _setting(
+        "KILN_SEED_EXAMPLES", "", _switch, "Register `examples/` at the first start; `true` when embedded."
+    )
+    log_level: str = _setting(
+        "KILN_LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "Least level that is logged."
+    )
+    sync_wait_seconds: int = _setting(
+        "KILN_SYNC_WAIT_SECONDS", "30", _whole(0, 300), "How long an execute request waits for its end."
+    )
+    web_waiters: int = _setting(
+        "KILN_WEB_WAITERS",
+        "48",
+        _whole(1, 1000),
+        "Requests of one web process that may wait at a time; the next is answered 202 at once.",
+    )
+    max_source_bytes: int = _setting(
+        "KILN_MAX_SOURCE_BYTES", "262144", _whole(1, 2 << 20), "Largest source of a function."
+    )
+    max_wasm_bytes: int = _setting("KILN_MAX_WASM_BYTES", "4194304", _whole(1, 16 << 20), "Largest prebuilt module.")
+    max_input_bytes: int = _setting(
+        "KILN_MAX_INPUT_BYTES", "1048576", _whole(1, 6 << 20), "Largest input of an execution."
+    )
+    max_output_bytes: int = _setting(
+        "KILN_MAX_OUTPUT_BYTES", "1048576", _whole(1, 6 << 20), "Largest output of an execution."
+    )
+    max_log_bytes: int = _setting(
+        "KILN_MAX_LOG_BYTES", "65536", _whole(0, 1 << 20), "Logs kept of an execution; the rest is cut."
+    )
+    lease_seconds: int = _setting(
+        "KILN_LEASE_SECONDS", "15", _whole(2, 3600), "How long a silent worker keeps its messages."
+    )
+    admin_email: str = _setting(
+        "KILN_ADMIN_EMAIL",
+        "admin@localhost",
+        _text,
+        "The first administrator, once there are accounts; until then nobody signs in.",
+    )
+    admin_password: str = _setting(
+        "KILN_ADMIN_PASSWORD", "", _text, "The first administrator's password, once there are accounts.", secret=True
+    )
+    embedded: bool = field(default=True)
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read and check every setting; makes `KILN_HOME` (0700) and the secret key (0600) when they are missing.
+
+    Raises `InvalidSettings` naming the first variable that is unknown or malformed.
+    """
+    rows = {row.metadata["variable"]: row for row in fields(Settings) if row.metadata}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in rows:
+            raise InvalidSettings(f"{name} is not a setting of Kiln; docs/settings.md lists them")
+    values = {
+        row.name: _parsed(variable, environ.get(variable) or row.metadata["default"], row.metadata["parse"])
+        for variable, row in rows.items()
+    }
+    embedded = values["database_url"] is None
+    values["embedded"] = embedded
+    if embedded:
+        values["database_url"] = embedded_url(values["home"])
+    if values["seed_examples"] is None:
+        values["seed_examples"] = embedded
+    if values["secret_key"] is None:
+        values["secret_key"] = _generated_key(values["home"])
+    return Settings(**values)
+
+
+def _parsed(variable: str, value: str, parse: Callable[[str], Any]) -> Any:
+    if not value:
+        return None
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise InvalidSettings(f"{variable} {error}") from None
+
+
+def _generated_key(home: Path) -> bytes:
+    """The key of this home, made by whichever process comes first: linking a complete file into place cannot be seen
+    half done.
+    """
+    path = home / "secret.key"
+    if not path.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = home / f".secret.key.{os.getpid()}.{secrets.token_hex(4)}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(secrets.token_hex(32))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_bytes()

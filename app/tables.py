@@ -1,0 +1,9 @@
+"""Imports every table, so that the metadata is whole."""
+
+from app.database import Base
+from app.executions import models as executions
+from app.functions import models as functions
+
+metadata = Base.metadata
+
+__all__ = ["executions", "functions", "metadata"]

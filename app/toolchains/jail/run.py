@@ -1,0 +1,73 @@
+"""One call: run a program in the jail."""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from signal import SIGXCPU, SIGXFSZ
+
+from app.toolchains.jail.job import Job, OutputRefused, OutputTooLarge
+from app.toolchains.jail.limits import JailError, JailLimits, JailResult
+from app.toolchains.jail.supervise import supervise
+
+_DEFAULT_LIMITS = JailLimits()
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    files: Mapping[str, bytes] | None = None,
+    outputs: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    readable: Sequence[Path] = (),
+    limits: JailLimits = _DEFAULT_LIMITS,
+    scratch: Path | None = None,
+) -> JailResult:
+    """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
+
+    `argv[0]` is an absolute path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
+    worker's. `readable` names what it needs to read outside its directory; all of it must exist. `scratch` is where the
+    directory is made, by default the system's place for temporary files. Blocks until the program and all it started
+    have ended. Raises JailError when the program could not be run; how it ended is in the result.
+    """
+    for path in (Path(argv[0]), *readable):
+        if not path.is_absolute() or not path.exists():
+            message = f"{path} is not there"
+            raise JailError(message)
+    started = time.monotonic()
+    with Job(scratch or Path(tempfile.gettempdir())) as job:
+        job.write(files or {})
+        home = str(job.path)
+        ended = supervise(
+            argv,
+            stdin=stdin,
+            directory=job.path,
+            environment={**(environment or {}), "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
+            limits=limits,
+        )
+        taken, refused, too_large = _take(job, outputs, limits)
+    return JailResult(
+        returncode=ended.returncode,
+        stdout=ended.stdout,
+        stderr=ended.stderr,
+        duration_ms=round((time.monotonic() - started) * 1000),
+        timed_out=ended.timed_out or ended.returncode == -SIGXCPU,
+        output_exceeded=ended.output_exceeded or too_large or ended.returncode == -SIGXFSZ,
+        peak_memory_bytes=ended.peak_memory_bytes,
+        outputs=taken,
+        refused=refused,
+    )
+
+
+def _take(job: Job, names: Sequence[str], limits: JailLimits) -> tuple[dict[str, bytes], dict[str, str], bool]:
+    taken: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    too_large = False
+    for name in names:
+        try:
+            taken[name] = job.take(name, limits.output_bytes)
+        except OutputRefused as refusal:
+            refused[name] = str(refusal)
+            too_large = too_large or isinstance(refusal, OutputTooLarge)
+    return taken, refused, too_large

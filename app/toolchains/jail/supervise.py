@@ -1,0 +1,183 @@
+"""Runs the launcher and reads what the program writes, in the worker's process."""
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.toolchains.jail.limits import JailError, JailLimits
+
+_LAUNCHER = str(Path(__file__).with_name("launch.py"))
+# How long the supervisor may take to kill what it watches before it is killed itself.
+_KILL_SECONDS = 5.0
+_CHUNK_BYTES = 65_536
+_STATUS_BYTES = 4096
+
+
+@dataclass
+class Stream:
+    """One descriptor that is read while the program runs, and how much of it is kept."""
+
+    descriptor: int
+    limit_bytes: int
+    content: bytearray = field(default_factory=bytearray)
+
+    @property
+    def exceeded(self) -> bool:
+        return len(self.content) > self.limit_bytes
+
+    @property
+    def kept(self) -> bytes:
+        return bytes(memoryview(self.content)[: self.limit_bytes])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the supervisor said about the program's end, and the streams as far as they were read."""
+
+    returncode: int
+    peak_memory_bytes: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool
+    output_exceeded: bool
+
+
+def supervise(
+    argv: Sequence[str], *, stdin: bytes, directory: Path, environment: Mapping[str, str], limits: JailLimits
+) -> Ended:
+    """Run a program to its end, or to the first limit that it reaches; nothing of it is left afterwards.
+
+    Raises JailError when the program could not be started or its supervisor was killed.
+    """
+    deadline = time.monotonic() + limits.wall_ms / 1000
+    status_read, status_write = os.pipe2(os.O_CLOEXEC)
+    source = _in_memory(stdin)
+    try:
+        process = subprocess.Popen(
+            _command(argv, status_write, limits),
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=directory,
+            env=environment,
+            pass_fds=(status_write,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(status_read)
+        raise
+    finally:
+        os.close(source)
+        os.close(status_write)
+    assert process.stdout is not None  # noqa: S101 - for the type checker: both are pipes
+    assert process.stderr is not None  # noqa: S101
+    stdout = Stream(process.stdout.fileno(), limits.stdout_bytes)
+    stderr = Stream(process.stderr.fileno(), limits.stderr_bytes)
+    status = Stream(status_read, _STATUS_BYTES)
+    try:
+        timed_out = _read((stdout, stderr, status), status, deadline)
+    finally:
+        _stop(process, status)
+        process.stdout.close()
+        process.stderr.close()
+        os.close(status_read)
+    returncode, peak_memory_bytes = (-signal.SIGKILL, 0) if timed_out else _end(status)
+    return Ended(returncode, peak_memory_bytes, stdout.kept, stderr.kept, timed_out, stdout.exceeded or stderr.exceeded)
+
+
+def _command(argv: Sequence[str], status: int, limits: JailLimits) -> list[str]:
+    bounds = (limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files, limits.processes)
+    return [sys.executable, "-I", "-S", _LAUNCHER, *map(str, (status, os.getpid(), *bounds)), *argv]
+
+
+def _in_memory(content: bytes) -> int:
+    """A descriptor to read `content` from: no pipe that could block, no file that somebody could find."""
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _read(streams: Sequence[Stream], status: Stream, deadline: float) -> bool:
+    """Read until the supervisor has ended, a stream is over its limit, or the deadline; True for the deadline."""
+    with selectors.DefaultSelector() as selector:
+        for stream in streams:
+            os.set_blocking(stream.descriptor, False)
+            selector.register(stream.descriptor, selectors.EVENT_READ, stream)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            for key, _ in selector.select(left):
+                stream = key.data
+                if _drained(stream):
+                    selector.unregister(stream.descriptor)
+                if stream.exceeded:
+                    return False
+            if status.descriptor not in selector.get_map():
+                # Only the supervisor holds this end, and it ends last: what is in the pipes now is all there is.
+                _drain_rest(streams)
+                return False
+    return False
+
+
+def _drain_rest(streams: Sequence[Stream]) -> None:
+    for stream in streams:
+        before = -1
+        while before < len(stream.content) <= stream.limit_bytes:
+            before = len(stream.content)
+            _drained(stream)
+
+
+def _drained(stream: Stream) -> bool:
+    """Read once; True at the end of the stream."""
+    try:
+        chunk = os.read(stream.descriptor, _CHUNK_BYTES)
+    except BlockingIOError:
+        return False
+    stream.content += chunk
+    return not chunk
+
+
+def _stop(process: subprocess.Popen[bytes], status: Stream) -> None:
+    """Make the supervisor kill everything and wait for it; if it does not answer, kill both groups."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _drain_rest([status])
+    said = _said(status)
+    if "started" in said and "ended" not in said:
+        # The supervisor was killed and has reaped nobody, so the group is still its child's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(said["started"]), signal.SIGKILL)
+
+
+def _said(status: Stream) -> dict[str, str]:
+    """The supervisor's lines, by their first word."""
+    lines = (line.partition(" ") for line in status.content.decode(errors="replace").splitlines())
+    return {word: rest for word, _, rest in lines}
+
+
+def _end(status: Stream) -> tuple[int, int]:
+    """Return code and peak memory in bytes."""
+    said = _said(status)
+    if "failed" in said:
+        message = f"the program could not be started: {said['failed']}"
+        raise JailError(message)
+    if "ended" not in said:
+        raise JailError("the jail's supervisor was killed")
+    returncode, peak_memory_bytes = said["ended"].split()
+    return int(returncode), int(peak_memory_bytes)

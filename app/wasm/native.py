@@ -1,0 +1,64 @@
+"""Native code: made from wasm in the compile jail, sealed outside of it, loaded where functions run.
+
+Loading native code that this installation did not make is running anybody's code, and a damaged file can crash the
+process that loads it. So it travels with a seal whose key the jail never holds, and is verified before it is loaded.
+"""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import wasmtime
+
+from app.wasm.engine import engine
+from app.wasm.errors import ModuleRefused, NativeCodeRefused
+from app.wasm.limits import MIB
+from app.wasm.sections import Bounds, check_bounds
+from app.wasm.shapes import Shape, shape_of
+
+_KEY_BYTES = 16
+
+
+def precompile(wasm: bytes, *, max_functions: int = 20_000, max_bytes: int = 16 * MIB) -> tuple[bytes, Shape]:
+    """The native code of `wasm` for this machine, and its shape.
+
+    Raises `ModuleRefused` for a module that is too large or not valid, `UnsupportedModule` for one that has no known
+    shape. Costs memory and time that only the caller's jail bounds.
+    """
+    check_bounds(wasm, Bounds(wasm_bytes=max_bytes, functions=max_functions))
+    try:
+        wasmtime.Module.validate(engine(), wasm)
+        module = wasmtime.Module(engine(), wasm)
+    except wasmtime.WasmtimeError as error:
+        raise ModuleRefused(str(error).strip().splitlines()[-1].strip()) from error
+    shape = shape_of(module)
+    return bytes(module.serialize()), shape
+
+
+def seal(native: bytes, key: bytes, identity: str) -> bytes:
+    """The seal of `native` under `identity`, which names wasm digest and configuration: HMAC-SHA256, 32 bytes."""
+    if len(key) < _KEY_BYTES:
+        message = f"a sealing key has at least {_KEY_BYTES} bytes"
+        raise ValueError(message)
+    name = identity.encode()
+    mac = hmac.new(key, len(name).to_bytes(8, "big") + name, hashlib.sha256)
+    mac.update(native)
+    return mac.digest()
+
+
+def verify(native: bytes, mac: bytes, key: bytes, identity: str) -> None:
+    """Raises `NativeCodeRefused` unless `mac` is the seal of these bytes under this identity."""
+    if not hmac.compare_digest(seal(native, key, identity), mac):
+        raise NativeCodeRefused
+
+
+def load(path: Path) -> wasmtime.Module:
+    """The module in the file at `path`, mapped and not copied: replace the file by renaming, never write into it.
+
+    The caller has verified what the file holds, in a directory that only it can write. Raises `NativeCodeRefused` for
+    code of another engine version or configuration.
+    """
+    try:
+        return wasmtime.Module.deserialize_file(engine(), str(path))
+    except wasmtime.WasmtimeError as error:
+        raise NativeCodeRefused(str(error)) from error

@@ -1,0 +1,142 @@
+"""The child program that makes native code: wasm (or, with `--wat`, its text) in, one header line and the bytes out.
+
+Whoever starts `COMMAND` puts it in a jail with limits; it needs no file beyond the interpreter's own. Standard output
+is one line of JSON, then the wasm, then the native code:
+
+    {"ok": true, "shape": "MEMORY_ABI", "configuration": "…", "wasm_bytes": 120, "native_bytes": 9000}
+    {"ok": false, "error": "source.wat:3:5: unknown operator or unexpected token"}
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+
+from app.wasm.engine import configuration_key
+from app.wasm.errors import ModuleRefused, PrecompileFailed, WasmError
+from app.wasm.native import precompile
+from app.wasm.outcome import plain
+from app.wasm.shapes import Shape
+
+_ROOT = Path(__file__).resolve().parents[2]
+# The package `app` is given as a bare name: importing the application would cost the jail time and memory.
+_PROGRAM = f"""
+import sys, types
+app = types.ModuleType("app")
+app.__path__ = [{str(_ROOT / "app")!r}]
+sys.modules["app"] = app
+from app.wasm.precompile import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+COMMAND: tuple[str, ...] = (sys.executable, "-I", "-B", "-c", _PROGRAM)
+
+_HEADER_BYTES = 32_768
+_PLACE = re.compile(r"^\s*--> <anon>:(\d+):(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Precompiled:
+    """A module and its native code, for the target that `configuration` names."""
+
+    wasm: bytes
+    native: bytes
+    shape: Shape
+    configuration: str
+
+
+def main(arguments: list[str]) -> int:
+    """Reads a module from standard input and answers on standard output; 1 where it was refused."""
+    given = sys.stdin.buffer.read()
+    try:
+        header, body = _compiled(given, is_text="--wat" in arguments)
+    except MemoryError:
+        header, body = _refused("The module needs more memory to compile than is allowed."), b""
+    except WasmError as error:
+        header, body = _refused(str(error)), b""
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + body)
+    sys.stdout.buffer.flush()
+    return 0 if header["ok"] else 1
+
+
+def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
+    wasm = wasm_of_text(given) if is_text else given
+    try:
+        native, shape = precompile(wasm)
+    except WasmError as error:
+        # The binary has lost the lines of its text, so what is wrong with it is said of the whole.
+        raise ModuleRefused(f"source.wat:1:1: {error}" if is_text else str(error)) from error
+    header = {
+        "ok": True,
+        "shape": shape,
+        "configuration": _configuration(),
+        "wasm_bytes": len(wasm),
+        "native_bytes": len(native),
+    }
+    return header, wasm + native
+
+
+def _refused(message: str) -> dict[str, Any]:
+    return {"ok": False, "error": plain(message)}
+
+
+def _configuration() -> str | None:
+    try:
+        return configuration_key()
+    except OSError:
+        # A jail without /proc hides the processor; whoever started it knows on which machine it ran.
+        return None
+
+
+def wasm_of_text(text: bytes) -> bytes:
+    """The binary of a module's text; raises `ModuleRefused` with `source.wat:line:column: message`."""
+    try:
+        return bytes(wasmtime.wat2wasm(text))
+    except wasmtime.WasmtimeError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        where = f"{place.group(1)}:{place.group(2)}" if place else "1:1"
+        message = f"source.wat:{where}: {message.strip().splitlines()[0]}"
+        raise ModuleRefused(message) from error
+
+
+def parse_reply(stdout: bytes) -> Precompiled:
+    """What the child made; raises `PrecompileFailed` with its error, or because it died or wrote something else."""
+    line, newline, body = stdout.partition(b"\n")
+    if not newline or len(line) > _HEADER_BYTES:
+        raise PrecompileFailed
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise PrecompileFailed("The compiler's answer cannot be read.") from error
+    if not isinstance(header, dict):
+        raise PrecompileFailed("The compiler's answer cannot be read.")
+    if header.get("ok") is not True:
+        raise PrecompileFailed(plain(str(header.get("error") or "The compiler refused the module.")))
+    return _precompiled(header, body)
+
+
+def _precompiled(header: dict[str, Any], body: bytes) -> Precompiled:
+    sizes = header.get("wasm_bytes"), header.get("native_bytes")
+    match sizes:
+        case (int(wasm_bytes), int(native_bytes)) if wasm_bytes > 0 < native_bytes and wasm_bytes + native_bytes == len(
+            body
+        ):
+            wasm, native = body[:wasm_bytes], body[wasm_bytes:]
+        case _:
+            raise PrecompileFailed("The compiler's answer was cut.")
+    try:
+        shape = Shape(str(header.get("shape")))
+    except ValueError as error:
+        raise PrecompileFailed("The compiler's answer names no known shape.") from error
+    if header.get("configuration", configuration_key()) not in [None, configuration_key()]:
+        raise PrecompileFailed("The compiler's native code is for another machine or engine.")
+    return Precompiled(wasm, native, shape, configuration_key())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,13 @@
+"""What workers do: each task is about ten lines around one service call."""
+
+from celery import Celery
+
+from app.platform import Platform
+from tasks.compile import register_compile
+from tasks.execute import register_execute
+
+
+def register_tasks(celery: Celery, platform: Platform) -> None:
+    """Give the Celery application its tasks, each bound to this process's platform."""
+    register_compile(celery, platform)
+    register_execute(celery, platform)

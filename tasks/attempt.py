@@ -1,0 +1,40 @@
+"""One attempt: the log context of a message, and what becomes of it when the platform itself fails."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import structlog
+
+from app.broker import Delivery, release
+from app.logs import log_context
+from app.platform import Platform
+
+log = structlog.get_logger()
+
+#: A failed attempt is tried again after 1, 4, 16, … seconds.
+BACKOFF_BASE = 4
+
+
+@contextmanager
+def attempt(platform: Platform, request: Any, give_up: Callable[[Delivery], bool], **ids: object) -> Iterator[Delivery]:
+    """The delivery that a task works on, with its ids in every log line.
+
+    An exception out of the block is a failure of the platform: the message is given back for later unless `give_up`
+    ended the work.
+    """
+    delivery = Delivery.of(request.properties)
+    with log_context(correlation_id=request.get("correlation"), **ids):
+        try:
+            yield delivery
+        except Exception:
+            log.exception("attempt.failed", delivery=delivery.tag)
+            if not give_up(delivery):
+                _give_back(platform, delivery)
+
+
+def _give_back(platform: Platform, delivery: Delivery) -> None:
+    """If not even this succeeds, the lease runs out and the message returns by itself."""
+    with psycopg.connect(platform.database.url, autocommit=True) as connection:
+        release(connection, delivery, delay_seconds=BACKOFF_BASE ** (delivery.token - 1))

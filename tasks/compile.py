@@ -1,0 +1,28 @@
+"""`functions.compile`: the compile workers' task."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_init
+
+from app.functions import artifacts, compiling
+from app.platform import Platform
+from app.queue import Task
+from tasks.attempt import attempt
+
+
+def register_compile(celery: Celery, platform: Platform) -> None:
+    """Bind the task to a platform; a worker that starts first removes what killed ones left in the jail's scratch."""
+    worker_init.connect(_sweep, weak=False)
+
+    @celery.task(name=str(Task.COMPILE), bind=True)
+    def compile_version(self: Any, *, function_id: str, number: int) -> None:
+        version = UUID(function_id), number
+        give_up = lambda delivery: compiling.give_up(platform, delivery, *version)  # noqa: E731 - one expression, used once
+        with attempt(platform, self.request, give_up, function_id=function_id, version=number) as delivery:
+            compiling.compile_version(platform, delivery, *version)
+
+
+def _sweep(**_kwargs: object) -> None:
+    artifacts.sweep()

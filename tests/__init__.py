@@ -1,0 +1,1 @@
+"""Real PostgreSQL, the real transport, real wasmtime, real HTTP."""

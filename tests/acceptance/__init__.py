@@ -1,0 +1,1 @@
+"""The whole of Kiln as processes."""

@@ -1,0 +1,139 @@
+"""A whole Kiln: a web server and workers as processes, on a database of the test's own."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from celery import Celery
+from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
+
+from app.executions.queries import BEGIN
+from app.queue import Queue, create_celery
+from app.settings import Settings
+from tests.acceptance.processes import LocalProcess, worker
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """What every process of the test runs with. A short lease makes a killed worker's work come back soon."""
+    return {
+        "DATABASE_URL": settings.database_url,
+        "KILN_HOME": str(settings.home),
+        "KILN_LEASE_SECONDS": "2",
+        "KILN_SYNC_WAIT_SECONDS": "60",
+    }
+
+
+@pytest.fixture
+def celery_setup_app(settings: Settings) -> Celery:
+    """The workers' Celery application, for control from the test."""
+    return create_celery(settings.database_url, lease_seconds=2, on_claim={Queue.EXECUTE: BEGIN})
+
+
+@pytest.fixture
+def celery_broker_cluster() -> None:
+    """The database is the broker."""
+
+
+@pytest.fixture
+def celery_backend_cluster() -> None:
+    """The rows are the results."""
+
+
+@pytest.fixture
+def celery_worker_cluster(
+    environment: dict[str, str], tmp_path: Path, celery_setup_app: Celery
+) -> Iterator[CeleryWorkerCluster]:
+    """One compile worker and one execute worker."""
+    cluster = CeleryWorkerCluster(
+        CeleryTestWorker(
+            worker("compile", concurrency=1, environment=environment, log=tmp_path / "c.log"), celery_setup_app
+        ),
+        CeleryTestWorker(
+            worker("execute", concurrency=2, environment=environment, log=tmp_path / "e.log"), celery_setup_app
+        ),
+    )
+    yield cluster
+    for node in cluster:
+        node.teardown()
+
+
+@pytest.fixture
+def new_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., LocalProcess]]:
+    """Starts further workers."""
+    started: list[LocalProcess] = []
+
+    def start(queue: str, name: str) -> LocalProcess:
+        process = worker(queue, concurrency=2, environment=environment, log=tmp_path / f"{name}.log", name=name)
+        started.append(process)
+        process.ready()
+        return process
+
+    yield start
+    for process in started:
+        process.teardown()
+
+
+class Client:
+    """A REST client."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._session = requests.Session()
+
+    def __call__(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """One request."""
+        return self._session.request(method, self._address + path, timeout=90, **kwargs)
+
+    def register(self, name: str, language: str, source: str, **members: Any) -> str:
+        """Register a function; answers its id."""
+        response = self("POST", "/functions", json={"name": name, "language": language, "source": source, **members})
+        assert response.status_code == 201, response.text
+        function_id: str = response.json()["id"]
+        return function_id
+
+    def compiled(self, function_id: str) -> dict[str, Any]:
+        """The function once its compilation has ended."""
+        deadline = time.monotonic() + 60
+        while True:
+            body: dict[str, Any] = self("GET", f"/functions/{function_id}").json()
+            if body["latestVersion"]["status"] in {"READY", "FAILED"}:
+                return body
+            assert time.monotonic() < deadline, body
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+@pytest.fixture
+def api(environment: dict[str, str], tmp_path: Path) -> Iterator[Client]:
+    """A client of a real web server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "--no-ws", "wsgi:app"]
+    server = LocalProcess("web", argv, environment=environment, log=tmp_path / "web.log", needle="Started worker")
+    server.ready()
+    client = Client(f"http://127.0.0.1:{port}")
+    _await(client)
+    yield client
+    client.close()
+    server.teardown()
+
+
+def _await(client: Client) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            client("GET", "/livez")
+        except requests.ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("the web server did not answer")

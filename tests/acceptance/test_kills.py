@@ -1,0 +1,131 @@
+"""Nothing accepted is ever lost: workers are killed in the middle of their work, and it is done by the next one."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pytest_celery import CeleryTestSetup
+
+from tests.acceptance.conftest import Client
+from tests.acceptance.processes import LocalProcess
+from tests.programs import ECHO, LOOP
+
+Rows = Callable[..., list[Any]]
+
+#: Long enough to be killed in, short enough to wait for: counts for about a second.
+SLOW = """
+(module
+  (memory (export "memory") 2)
+  (func (export "alloc") (param $n i32) (result i32) (i32.const 1024))
+  (func (export "handle") (param $p i32) (param $n i32) (result i64)
+    (local $i i64)
+    (loop $again
+      (local.set $i (i64.add (local.get $i) (i64.const 1)))
+      (br_if $again (i64.lt_u (local.get $i) (i64.const 3000000000))))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $p)) (i64.const 32)) (i64.extend_i32_u (local.get $n)))))
+"""
+
+
+@pytest.fixture
+def kiln(celery_setup: CeleryTestSetup, api: Client) -> Client:
+    """Web and workers, all ready."""
+    for node in celery_setup.worker_cluster:
+        node.container.ready()
+    return api
+
+
+def test_a_killed_worker_gives_its_execution_to_the_next(
+    kiln: Client, celery_setup: CeleryTestSetup, new_worker: Callable[..., LocalProcess], rows: Rows
+) -> None:
+    # Given an execution that a worker has started and a client waits for
+    function_id = kiln.register("slow", "wat", SLOW, limits={"timeoutMs": 30_000})
+    kiln.compiled(function_id)
+    _, execute_worker = celery_setup.worker_cluster
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(kiln, "POST", f"/functions/{function_id}/execute", json={"input": 7})
+        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        # When the whole worker is killed and another one comes
+        execute_worker.kill("SIGKILL", reload_container=False)
+        new_worker("execute", "second")
+        response = waiting.result(timeout=60)
+    # Then it is attempt 2 that answers the client
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert (body["status"], body["output"], body["attempts"]) == ("COMPLETED", 7, 2)
+    assert rows("SELECT FROM broker.messages WHERE queue = 'execute'") == []
+
+
+def test_a_killed_child_costs_one_attempt_and_never_the_worker(
+    kiln: Client, celery_setup: CeleryTestSetup, rows: Rows
+) -> None:
+    echo = kiln.register("echo", "wat", ECHO)
+    kiln.compiled(echo)
+    _, execute_worker = celery_setup.worker_cluster
+    # When every idle child is killed, one after the other
+    for child in execute_worker.container.children:
+        child.kill()
+        time.sleep(0.3)
+    # Then the next executions run as ever
+    outputs = [kiln("POST", f"/functions/{echo}/execute", json={"input": n}).json()["output"] for n in range(20)]
+    assert outputs == list(range(20))
+    # And when a busy child is killed, the execution that it ran is run again
+    slow = kiln.register("slow", "wat", SLOW, limits={"timeoutMs": 30_000})
+    kiln.compiled(slow)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(kiln, "POST", f"/functions/{slow}/execute", json={"input": 7})
+        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        time.sleep(0.2)
+        max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
+        body = waiting.result(timeout=60).json()
+    assert (body["status"], body["output"], body["attempts"]) == ("COMPLETED", 7, 2)
+
+
+def test_a_killed_compile_worker_gives_its_compilation_to_the_next(
+    kiln: Client, celery_setup: CeleryTestSetup, new_worker: Callable[..., LocalProcess], rows: Rows
+) -> None:
+    compile_worker, _ = celery_setup.worker_cluster
+    source = "export function handle(input: string): string { return input; }"
+    function_id = kiln.register("echo", "assemblyscript", source)
+    _until(lambda: rows("SELECT FROM versions WHERE status = 'COMPILING'"))
+    compile_worker.kill("SIGKILL", reload_container=False)
+    new_worker("compile", "second")
+    assert kiln.compiled(function_id)["status"] == "READY"
+    assert rows("SELECT compile_attempts FROM versions") == [(2,)]
+    assert rows("SELECT FROM broker.messages WHERE queue = 'compile'") == []
+
+
+def test_an_execution_that_always_takes_its_worker_down_is_ended(
+    kiln: Client, celery_setup: CeleryTestSetup, rows: Rows
+) -> None:
+    function_id = kiln.register("loop", "wat", LOOP, limits={"timeoutMs": 60_000})
+    kiln.compiled(function_id)
+    _, execute_worker = celery_setup.worker_cluster
+    response = kiln("POST", f"/functions/{function_id}/execute", json={}, headers={"Prefer": "respond-async"})
+    for attempt in (1, 2, 3):
+        _until(lambda attempt=attempt: rows("SELECT FROM executions WHERE attempts = %s", attempt))  # type: ignore[misc]
+        time.sleep(0.3)
+        max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
+    _until(lambda: rows("SELECT FROM executions WHERE status = 'FAILED'"))
+    body = kiln("GET", response.headers["Location"]).json()
+    assert (body["errorType"], body["attempts"]) == ("WORKER_LOST", 4)
+
+
+def test_a_worker_told_to_stop_finishes_what_it_runs(kiln: Client, celery_setup: CeleryTestSetup, rows: Rows) -> None:
+    function_id = kiln.register("slow", "wat", SLOW, limits={"timeoutMs": 30_000})
+    kiln.compiled(function_id)
+    _, execute_worker = celery_setup.worker_cluster
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(kiln, "POST", f"/functions/{function_id}/execute", json={"input": 7})
+        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        execute_worker.container.process.terminate()
+        body = waiting.result(timeout=60).json()
+    assert (body["status"], body["attempts"]) == ("COMPLETED", 1)
+
+
+def _until(condition: Callable[[], object], *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)

@@ -1,0 +1,1 @@
+"""The API, in-process, with workers' work done by a workbench."""

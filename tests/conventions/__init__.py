@@ -1,0 +1,1 @@
+"""What the code and its documents promise about themselves."""

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL and the launcher, with real servers and real processes."""

@@ -1,0 +1,33 @@
+import os
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from app.addresses import embedded_url, socket_directory, socket_path
+
+
+def test_the_address_of_a_home_needs_no_server_and_no_home(tmp_path: Path) -> None:
+    home = Path("/srv/kiln/.kiln")
+    assert socket_directory(home) == home / "run"
+    assert embedded_url(home) == "postgresql://postgres@/kiln?host=/srv/kiln/.kiln/run&port=5432"
+    assert not home.exists()
+
+
+def test_a_long_path_or_one_that_libpq_would_split_has_a_short_directory() -> None:
+    for home in (Path("/" + "long/" * 40), Path("/a,b"), Path("/with blank"), Path("/umlaut-ä")):
+        directory = socket_directory(home)
+        assert directory.parent == Path("/tmp")
+        assert directory.name.startswith(f"kiln-{os.getuid()}-")
+        assert len(os.fsencode(socket_path(home))) < 108
+        assert directory == socket_directory(home)
+    assert socket_directory(Path("/a,b")) != socket_directory(Path("/a,c"))
+
+
+def test_a_home_reached_through_a_link_has_the_same_address(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert socket_directory(tmp_path / "link" / "home") == socket_directory(tmp_path / "home")
+
+
+def test_sqlalchemy_understands_the_url() -> None:
+    url = make_url(embedded_url(Path("/srv/a+b"), "other"))
+    assert (url.username, url.database, url.query["host"]) == ("postgres", "other", "/srv/a+b/run")

@@ -1,0 +1,16 @@
+"""The installation of compilers as a command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from app.toolchains.assemblyscript import AssemblyScript
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_second_installation_does_nothing_and_says_so(assemblyscript: AssemblyScript) -> None:
+    command = [sys.executable, "-m", "app.toolchains.install"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == f"toolchains: assemblyscript {assemblyscript.version()} is installed\n"
+    assert ended.stderr == ""

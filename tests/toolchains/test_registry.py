@@ -1,0 +1,27 @@
+"""The languages as the rest of the tree sees them."""
+
+import pytest
+
+from app.toolchains import LANGUAGES, ToolchainError, UnknownLanguage, toolchain
+from app.toolchains.assemblyscript import AssemblyScript
+
+
+def test_each_language_is_found_by_its_name() -> None:
+    assert set(LANGUAGES) == {"assemblyscript", "wat", "wasm"}
+    for name, language in LANGUAGES.items():
+        assert toolchain(name) is language
+        assert language.language == name
+        assert language.version()
+
+
+def test_an_unknown_language_says_which_there_are() -> None:
+    with pytest.raises(UnknownLanguage, match="'cobol'; there are assemblyscript, wat, wasm") as caught:
+        toolchain("cobol")
+    assert isinstance(caught.value, ToolchainError)
+
+
+def test_each_template_compiles(assemblyscript: AssemblyScript) -> None:
+    assert assemblyscript.installed()
+    for language in LANGUAGES.values():
+        if language.template:
+            assert language.compile(language.template.encode()).wasm.startswith(b"\0asm")

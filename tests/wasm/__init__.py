@@ -1,0 +1,1 @@
+"""Guests, well-behaved and hostile, against the real engine."""

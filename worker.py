@@ -1,0 +1,16 @@
+"""The workers' entry and that of every Celery tool: environment -> settings -> Celery with its tasks."""
+
+import os
+
+from app.executions.queries import BEGIN
+from app.logs import configure_logs
+from app.platform import Platform
+from app.queue import Queue, create_celery
+from app.settings import load_settings
+from tasks import register_tasks
+
+settings = load_settings(os.environ)
+configure_logs(settings.log_level, process="worker")
+celery = create_celery(settings.database_url, lease_seconds=settings.lease_seconds, on_claim={Queue.EXECUTE: BEGIN})
+register_tasks(celery, Platform.of(settings, process="worker"))
+app = celery
