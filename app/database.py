@@ -61,6 +61,8 @@ class Database:
         }
         return create_engine(
             "postgresql+psycopg" + self.url.removeprefix("postgresql"),
+            # The hot path is made of single statements; switching is left to those who want a transaction.
+            isolation_level="AUTOCOMMIT",
             pool_size=self._pool_size,
             max_overflow=2 * self._pool_size,
             pool_timeout=10,
@@ -72,14 +74,15 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session whose work is committed at the end of the block, or rolled back by an exception."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self.engine.execution_options(isolation_level="READ COMMITTED")
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
         """A connection on which every statement is a transaction of its own: one round trip instead of three."""
         with self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
 
     def dispose(self) -> None:
         """Close the idle connections of this process."""

@@ -13,6 +13,9 @@ _SHARED: list[structlog.typing.Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+#: Loggers that say of every message what our own events say of every execution, on the way of each.
+_CHATTY = ("celery.worker.strategy", "celery.app.trace")
+
 
 def configure_logs(level: str, *, process: str) -> None:
     """Send our events and every library's records through one renderer; `process` says which kind of process speaks."""
@@ -42,6 +45,8 @@ def configure_logs(level: str, *, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @contextmanager

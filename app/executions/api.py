@@ -3,12 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, request, url_for
+from flask import Response, current_app, jsonify, request, url_for
 from flask.views import MethodView
 
 from app.executions import service
 from app.executions.domain import (
-    Execution,
     Filter,
     FunctionNotReady,
     InputTooLarge,
@@ -16,7 +15,15 @@ from app.executions.domain import (
     UnknownExecution,
     UnknownVersion,
 )
-from app.executions.schemas import ExecuteRequest, ExecutionPage, ExecutionQuery, ExecutionRead, WaitQuery
+from app.executions.schemas import (
+    ExecuteRequest,
+    ExecutionPage,
+    ExecutionQuery,
+    ExecutionRead,
+    WaitQuery,
+    as_item,
+    as_read,
+)
 from app.executions.waiting import Waiters
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.conditions import if_match
@@ -73,9 +80,13 @@ class Execute(MethodView):
             execution = service.submit(platform(), submission)
         headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
         if execution.is_final:
-            return execution, 200, headers
+            return jsonify(as_read(execution)), 200, headers
         location = url_for("executions.OneExecution", execution_id=execution.id)
-        return execution, 202, headers | {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+        return (
+            jsonify(as_read(execution)),
+            202,
+            headers | {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
 
 
 @blueprint.route("/functions/<id:function_id>/executions")
@@ -84,7 +95,7 @@ class FunctionExecutions(MethodView):
 
     @blueprint.arguments(ExecutionQuery, location="query")
     @blueprint.response(200, ExecutionPage)
-    def get(self, query: dict[str, Any], function_id: UUID) -> dict[str, Any]:
+    def get(self, query: dict[str, Any], function_id: UUID) -> Response:
         """List the executions of a function, newest first."""
         return _page(query, function_id)
 
@@ -95,7 +106,7 @@ class Executions(MethodView):
 
     @blueprint.arguments(ExecutionQuery, location="query")
     @blueprint.response(200, ExecutionPage)
-    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+    def get(self, query: dict[str, Any]) -> Response:
         """List executions, newest first."""
         return _page(query, None)
 
@@ -106,10 +117,10 @@ class OneExecution(MethodView):
 
     @blueprint.arguments(WaitQuery, location="query")
     @blueprint.response(200, ExecutionRead)
-    def get(self, query: dict[str, Any], execution_id: UUID) -> Execution:
+    def get(self, query: dict[str, Any], execution_id: UUID) -> Response:
         """Read an execution; `?wait=N` waits up to N seconds for its end."""
         seconds = min(query["wait"], platform().settings.sync_wait_seconds)
-        return service.read_when_ended(platform(), waiters(), execution_id, seconds=seconds)
+        return jsonify(as_read(service.read_when_ended(platform(), waiters(), execution_id, seconds=seconds)))
 
 
 @blueprint.route("/functions/<id:function_id>")
@@ -122,7 +133,7 @@ class FunctionEnd(MethodView):
         service.delete_function(platform(), function_id, if_match=if_match())
 
 
-def _page(query: dict[str, Any], function_id: UUID | None) -> dict[str, Any]:
+def _page(query: dict[str, Any], function_id: UUID | None) -> Response:
     wanted = Filter(
         function_id=function_id,
         status=query["status"],
@@ -132,8 +143,9 @@ def _page(query: dict[str, Any], function_id: UUID | None) -> dict[str, Any]:
         since=query["since"],
         until=query["until"],
     )
-    return paged(
+    page = paged(
         lambda before, limit: service.page(platform(), wanted, before=before, limit=limit),
         query,
         lambda execution: execution.id,
     )
+    return jsonify({"items": [as_item(execution) for execution in page["items"]], "nextCursor": page["next_cursor"]})

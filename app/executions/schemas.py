@@ -1,8 +1,11 @@
 """Executions on the wire."""
 
+from typing import Any
+
+import orjson
 from marshmallow import fields, validate
 
-from app.executions.domain import ErrorType, Status
+from app.executions.domain import ErrorType, Execution, Status
 from app.http.bodies import JsonText
 from app.http.cursors import PageQuery
 from app.http.wire import Milliseconds, Plain, Time, WholeNumber, WireSchema
@@ -74,3 +77,44 @@ class WaitQuery(WireSchema):
     wait = fields.Integer(
         load_default=0, validate=validate.Range(0, 300), metadata={"description": "Seconds to wait for the end."}
     )
+
+
+def as_item(execution: Execution) -> dict[str, Any]:
+    """The members of an execution in a list. Written out, because marshmallow takes a third of a millisecond for it."""
+    return {
+        "id": execution.id,
+        "functionId": execution.function_id,
+        "version": execution.version,
+        "status": execution.status,
+        "errorType": execution.error_type,
+        "errorMessage": execution.error_message,
+        "errorLocation": execution.error_location,
+        "durationMs": _rounded(execution.duration_ms),
+        "queueMs": _rounded(execution.queue_ms),
+        "fuelUsed": execution.fuel_used,
+        "memoryPeakBytes": execution.memory_peak_bytes,
+        "attempts": execution.attempts,
+        "trigger": execution.trigger,
+        "correlationId": execution.correlation_id,
+        "replayOf": execution.replay_of,
+        "createdAt": execution.created_at,
+        "startedAt": execution.started_at,
+        "completedAt": execution.completed_at,
+    }
+
+
+def as_read(execution: Execution) -> dict[str, Any]:
+    """The members of an execution; input and output are embedded as they are stored."""
+    return as_item(execution) | {
+        "input": _embedded(execution.input),
+        "output": _embedded(execution.output),
+        "logs": execution.logs,
+    }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
+
+
+def _embedded(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)

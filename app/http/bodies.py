@@ -195,7 +195,7 @@ class OrjsonProvider(JSONProvider):
 
     def dumps(self, obj: Any, **_kwargs: Any) -> str:
         """Compact JSON."""
-        return orjson.dumps(obj).decode()
+        return orjson.dumps(obj, option=orjson.OPT_UTC_Z).decode()
 
     def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
         """Plain JSON."""
@@ -204,5 +204,5 @@ class OrjsonProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """A JSON response without the detour over text."""
         return current_app.response_class(
-            orjson.dumps(self._prepare_response_obj(args, kwargs)), mimetype="application/json"
+            orjson.dumps(self._prepare_response_obj(args, kwargs), option=orjson.OPT_UTC_Z), mimetype="application/json"
         )
