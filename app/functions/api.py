@@ -9,7 +9,7 @@ from flask.views import MethodView
 from app.functions import service
 from app.functions.domain import FunctionLimits, NameTaken, RevisionMismatch, SourceTooLarge, UnknownFunction
 from app.functions.models import Function as Row
-from app.functions.schemas import FunctionCreate, FunctionPage, FunctionRead, FunctionWrite, as_read
+from app.functions.schemas import FunctionCreate, FunctionPage, FunctionRead, FunctionWrite, LanguagePage, as_read
 from app.functions.service import Code
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.conditions import if_match
@@ -88,6 +88,16 @@ class Function(MethodView):
             correlation_id=correlation_id(),
         )
         return as_read(*row), 200, _tag(row[0])
+
+
+@blueprint.route("/languages")
+class Languages(MethodView):
+    """What functions are written in."""
+
+    @blueprint.response(200, LanguagePage)
+    def get(self) -> dict[str, Any]:
+        """List the languages with their compilers and templates."""
+        return {"items": service.languages(platform()), "next_cursor": None}
 
 
 def _code(body: dict[str, Any], language: str) -> Code:

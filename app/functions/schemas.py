@@ -140,6 +140,30 @@ class FunctionPage(WireSchema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
+class LanguageLimits(WireSchema):
+    """What one compilation may use."""
+
+    max_source_bytes = fields.Integer(required=True)
+    compile_timeout_ms = fields.Integer(required=True)
+
+
+class LanguageRead(WireSchema):
+    """A language that functions are written in."""
+
+    language = fields.String(required=True)
+    version = fields.String(required=True, metadata={"description": "Of its compiler."})
+    installed = fields.Boolean(required=True)
+    template = fields.String(required=True, metadata={"description": "Source to start from."})
+    limits = fields.Nested(LanguageLimits, required=True)
+
+
+class LanguagePage(WireSchema):
+    """The languages."""
+
+    items = fields.List(fields.Nested(LanguageRead), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
 def as_read(function: Function, latest: Version) -> dict[str, Any]:
     """The members of a function on the wire."""
     return {

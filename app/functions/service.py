@@ -22,6 +22,7 @@ from app.functions.models import Function, Version
 from app.identity import new_id
 from app.platform import Platform
 from app.queue import Queue, Task, enqueue, message
+from app.toolchains import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,20 @@ def delete(session: Session, function_id: UUID, *, if_match: str | None) -> None
     queries.discard_messages(session, function_id)
 
 
+def languages(platform: Platform) -> list[dict[str, Any]]:
+    """Every language: its compiler, whether that is installed here, source to start from, and its limits."""
+    return [
+        {
+            "language": name,
+            "version": toolchain.version(),
+            "installed": toolchain.installed(),
+            "template": toolchain.template,
+            "limits": {"max_source_bytes": _limit(platform, name), "compile_timeout_ms": toolchain.limits.wall_ms},
+        }
+        for name, toolchain in LANGUAGES.items()
+    ]
+
+
 def etag(function: Function) -> str:
     """Changes with every write by a user; compilation does not change it, so that a writer need not wait for it."""
     return f"{function.id}.{function.revision}"
@@ -153,7 +168,11 @@ def _add_version(platform: Platform, session: Session, function: Function, code:
 
 
 def _check_size(platform: Platform, code: Code) -> None:
-    settings = platform.settings
-    limit = settings.max_wasm_bytes if code.language == "wasm" else settings.max_source_bytes
+    limit = _limit(platform, code.language)
     if len(code.source) > limit:
         raise SourceTooLarge(limit, len(code.source))
+
+
+def _limit(platform: Platform, language: str) -> int:
+    settings = platform.settings
+    return settings.max_wasm_bytes if language == "wasm" else settings.max_source_bytes

@@ -27,7 +27,8 @@ def assert_problem(response: TestResponse, code: str) -> dict[str, Any]:
 
 def register(client: FlaskClient, name: str = "echo", source: str = ECHO, **members: Any) -> dict[str, Any]:
     """A function that was just registered."""
-    response = client.post("/functions", json={"name": name, "language": "wat", "source": source, **members})
+    sent = {"name": name, "language": "wat", "source": source} | members
+    response = client.post("/functions", json=sent)
     assert response.status_code == 201, response.text
     body: dict[str, Any] = response.get_json()
     return body

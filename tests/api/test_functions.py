@@ -199,3 +199,14 @@ def test_absent_and_malformed_ids_answer_alike(client: FlaskClient, function_id:
     assert_problem(client.get(f"/functions/{function_id}"), "not_found")
     assert_problem(client.put(f"/functions/{function_id}", json={}), "not_found")
     assert_problem(client.post(f"/functions/{function_id}/execute", json={}), "not_found")
+
+
+def test_the_languages_say_what_to_start_from(client: FlaskClient, workbench: Workbench) -> None:
+    items = client.get("/languages").get_json()["items"]
+    assert [item["language"] for item in items] == ["assemblyscript", "wat", "wasm"]
+    assert all(item["installed"] and item["version"] for item in items)
+    for item in items[:2]:
+        body = {"name": f"from-{item['language']}", "language": item["language"], "source": item["template"]}
+        client.post("/functions", json=body)
+    workbench.drain()
+    assert {item["status"] for item in client.get("/functions").get_json()["items"]} == {"READY"}
