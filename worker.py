@@ -2,7 +2,8 @@
 
 import os
 
-from app.executions.queries import BEGIN
+from app.executions import queries as executions
+from app.functions import queries as functions
 from app.logs import configure_logs
 from app.platform import Platform
 from app.queue import Queue, create_celery
@@ -11,6 +12,11 @@ from tasks import register_tasks
 
 settings = load_settings(os.environ)
 configure_logs(settings.log_level, process="worker")
-celery = create_celery(settings.database_url, lease_seconds=settings.lease_seconds, on_claim={Queue.EXECUTE: BEGIN})
+celery = create_celery(
+    settings.database_url,
+    lease_seconds=settings.lease_seconds,
+    on_claim={Queue.EXECUTE: executions.BEGIN},
+    on_dead=[executions.LOST, functions.LOST],
+)
 register_tasks(celery, Platform.of(settings, process="worker"))
 app = celery

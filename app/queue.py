@@ -5,16 +5,16 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 import orjson
 from celery import Celery
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from app.broker import Delivery, Waker, register_transport, statements
+from app.broker import Delivery, addressed_to, register_transport, statements
 from app.broker.delivery import SETTLED_BY_TASK
 
 #: Raised when the shape of our messages changes; a worker gives back what it does not know.
@@ -78,22 +78,17 @@ def message(
     return orjson.dumps(payload).decode()
 
 
-def enqueue(
-    session: Session, waker: Waker, queue: Queue, payload: str, *, function_id: str, priority: int = BACKGROUND
-) -> None:
-    """Write a message through the caller's transaction; its consumers are woken after the commit."""
-    parameters = {
-        "queue": queue,
+def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, priority: int = BACKGROUND) -> None:
+    """Write a message through the caller's transaction, whose commit wakes the consumers."""
+    parameters = addressed_to(queue) | {
         "priority": priority,
+        "delay": timedelta(0),
+        "ttl": None,
         "function_id": function_id,
         "execution_id": None,
         "payload": payload,
     }
     session.connection().exec_driver_sql(statements.PUBLISH, parameters)
-
-    @event.listens_for(session, "after_commit", once=True)
-    def announce(_session: Session) -> None:
-        waker.wake(queue)
 
 
 def settle(session: Session, delivery: Delivery) -> bool:
@@ -104,16 +99,25 @@ def settle(session: Session, delivery: Delivery) -> bool:
     return session.connection().exec_driver_sql(statements.SETTLE, parameters).rowcount == 1
 
 
-def create_celery(broker_url: str, *, lease_seconds: int, on_claim: Mapping[str, str]) -> Celery:
+def create_celery(
+    broker_url: str, *, lease_seconds: int, on_claim: Mapping[str, str], on_dead: Sequence[str]
+) -> Celery:
     """The Celery application of our workers and of every Celery tool.
 
-    `on_claim` maps a queue to the SQL that runs inside its claim (see `app.broker`).
+    `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` is what runs when messages are set aside
+    (see `app.broker`).
     """
     register_transport()
     celery = Celery("kiln", set_as_current=True)
     celery.conf.update(
         broker_url=broker_url,
-        broker_transport_options={"lease_seconds": lease_seconds, "on_claim": dict(on_claim)},
+        broker_transport_options={
+            "lease_seconds": lease_seconds,
+            "on_claim": dict(on_claim),
+            "on_dead": list(on_dead),
+            # What is claimed is RUNNING, so nothing is claimed before a child is free for it.
+            "read_ahead": 0,
+        },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         # One message per free child: a message in hand is a message at work, so attempts are counted right.

@@ -3,8 +3,9 @@
     python -m bench.latency            # starts a whole Kiln of its own on loopback, measures, stops it
 
 Prints p50 and p99 over HTTP (one connection, one request after the other), then the median of every stage, taken from
-stamps that
-the processes write (see `bench/stages.py`; stamping itself costs some ten microseconds a stage).
+stamps that the processes write (see `bench/stages.py`; stamping itself costs some ten microseconds a stage). Beside
+every line stand the medians of two yardsticks from the same moment, because a shared machine may be twice as slow a
+minute later: a bare `SELECT 1` by psycopg over the same socket, and `GET /livez`, which does nothing.
 """
 
 import http.client
@@ -18,11 +19,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from app.addresses import embedded_url
 from app.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,6 +144,25 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
+def median_ms(call: Callable[[], object]) -> float:
+    """How long one call takes, of many."""
+    durations = []
+    for _ in range(CALLS):
+        began = time.monotonic_ns()
+        call()
+        durations.append((time.monotonic_ns() - began) / 1e6)
+    return statistics.median(durations)
+
+
+def print_yardsticks(home: Path, port: int) -> None:
+    """One line: what the machine gives at this moment."""
+    web = http.client.HTTPConnection("127.0.0.1", port)
+    with psycopg.connect(embedded_url(home), autocommit=True) as connection:
+        statement = median_ms(lambda: connection.execute("SELECT 1"))
+    nothing = median_ms(lambda: request(web, "GET", "/livez"))
+    print(f"  at this moment: a bare SELECT 1 {statement:.3f} ms, GET /livez {nothing:.3f} ms")
+
+
 def print_totals(name: str, times: dict[str, tuple[int, int]]) -> None:
     """One line: p50, p99 and maximum in milliseconds."""
     totals = [(received - sent) / 1e6 for sent, received in times.values()]
@@ -173,6 +196,7 @@ def main() -> None:
         ):
             times = measure(port, pause_seconds=pause)
             print_totals(name, times)
+            print_yardsticks(Path(home), port)
             if stamped:
                 print_stages(times, stamps)
 

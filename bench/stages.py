@@ -1,8 +1,8 @@
 """Stamps of one execution's way, for `bench/latency.py`: the entries of web and worker with their steps wrapped.
 
 `granian … bench.stages:app` is the web, `celery -A bench.stages worker …` the worker. Every step appends a line to the
-file
-that BENCH_STAMPS names: `<execution id> <step> <nanoseconds of CLOCK_MONOTONIC>`, a clock that all processes share.
+file that BENCH_STAMPS names: `<execution id> <step> <nanoseconds of CLOCK_MONOTONIC>`, a clock that all processes
+share.
 """
 
 import os
@@ -42,9 +42,9 @@ def stamp_claims() -> None:
     """A claim knows whose it is only afterwards."""
     original = Channel.claim
 
-    def claim(self: Channel, queue: str, limit: int) -> list[dict[str, Any]]:
+    def claim(self: Channel, queue: str, limit: int, **more: Any) -> list[dict[str, Any]]:
         began = time.monotonic_ns()
-        messages: list[dict[str, Any]] = original(self, queue, limit)
+        messages: list[dict[str, Any]] = original(self, queue, limit, **more)
         for message in messages:
             os.write(_STAMPS, f"{message['headers']['id']} claim {began}\n".encode())
             stamp(message["headers"]["id"], "claimed")

@@ -4,9 +4,13 @@ Features
     * direct, topic and fanout exchanges, with bindings in the database
     * priorities 0 to 9 (9 is claimed first), first in first out within one
     * leases: a claimed message belongs to its consumer until it is acknowledged or the lease runs out; leases are
-    renewed by heartbeat
+      renewed by heartbeat
+    * a task's `eta` or `countdown` waits in the database, never in a worker
+    * time to live for messages (`expiration`, ``x-message-ttl``) and queues (``x-expires``, `auto_delete`)
+    * what took three workers down, or was given back twenty times, or was rejected, is set aside with its reason
     * publishing inside the caller's transaction (`publishing_in`) and settling inside the worker's (`settle`)
-    * event-loop capable: one LISTEN connection per process wakes it, polling is the floor beneath
+    * event-loop capable: one LISTEN connection per process wakes it, a beat once a second is the floor beneath;
+      a publisher notifies only where a consumer sleeps
 
 URL
     ``postgresql://user:password@host:port/database?option=value``, as libpq has it.
@@ -15,24 +19,40 @@ Transport options
     ``lease_seconds`` (15)
         how long a silent consumer keeps what it claimed; renewed every third of it
     ``polling_interval`` (1.0)
-        seconds between two looks at the queues when no notification comes
-    ``consumer_name`` (host:pid)
+        seconds between two beats, which find what no notification told of
+    ``read_ahead`` (32)
+        how many messages beyond its prefetch limit a consumer may take along while it is quick with them
+    ``loss_limit`` (3), ``requeue_limit`` (20)
+        how many holders may die with a message, and how often it may be given back, before it is set aside
+    ``consumer_name`` (host:pid:number)
         who holds the leases, as operators read it
     ``label_headers`` (``function_id``, ``execution_id``)
         message headers that are also kept as columns
     ``on_claim`` ({})
         queue name to SQL that runs inside the claim: it reads ``claimed`` (columns of `broker.messages`) and returns
         ``message_id`` and ``carried`` (json); what it carried reaches the task in `Delivery.carried`
+    ``on_dead`` (())
+        SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns)
 
 The tables come from the migrations; connecting creates nothing.
 """
 
 from kombu.transport import TRANSPORT_ALIASES
 
-from app.broker.delivery import Delivery, LeaseLost, release, settle
-from app.broker.publishing import Waker, publishing_in
+from app.broker.delivery import Delivery, LeaseLost, bury, release, renew, settle
+from app.broker.publishing import addressed_to, publishing_in
 
-__all__ = ["Delivery", "LeaseLost", "Waker", "publishing_in", "register_transport", "release", "settle"]
+__all__ = [
+    "Delivery",
+    "LeaseLost",
+    "addressed_to",
+    "bury",
+    "publishing_in",
+    "register_transport",
+    "release",
+    "renew",
+    "settle",
+]
 
 
 def register_transport() -> None:

@@ -1,69 +1,47 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject, declare and bind."""
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kombu.transport import virtual
+from kombu.transport.base import to_rabbitmq_queue_arguments
 
-from app.broker import statements
-from app.broker.delivery import SETTLED_BY_TASK, Delivery
-from app.broker.publishing import current_connection
-
-if TYPE_CHECKING:
-    from app.broker.transport import Transport
+from app.broker import statements, topology
+from app.broker.cursor import Cursor
+from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
+from app.broker.link import Link
+from app.broker.publishing import addressed_to, current_connection
+from app.broker.qos import QoS
 
 #: A channel without a prefetch limit claims this many at a time.
 UNLIMITED_CLAIM = 32
 
+_AT_ONCE = timedelta(0)
 
-class QoS(virtual.QoS):  # type: ignore[misc]
-    """The messages in a consumer's hands. What leaves it is acknowledged or released in the database, never published
-    again.
-    """
 
-    channel: "Channel"
-    _delivered: dict[str, Any]
-    _dirty: set[str]
+class Carrier(Protocol):
+    """What a channel needs of its transport."""
 
-    def deliveries(self) -> list[Delivery]:
-        """Every lease that is held and must be renewed."""
-        return [
-            Delivery.of(message.properties) for tag, message in list(self._delivered.items()) if tag not in self._dirty
-        ]
+    link: Link
+    consumer_name: str
 
-    def ack(self, delivery_tag: str) -> None:
-        """The work is done. A message that its task settles is only let go of."""
-        message = self._delivered.get(delivery_tag)
-        super().ack(delivery_tag)
-        if message is not None and not message.properties.get(SETTLED_BY_TASK):
-            self.channel.acknowledge([Delivery.of(message.properties)])
-        self.channel.capacity_freed()
+    def consuming(self, queue: str) -> None:
+        """A channel begins to consume `queue`."""
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Give the message back at once, or drop it. One whose task settles it is never dropped here: its lease runs
-        out instead.
-        """
-        message = self._delivered.get(delivery_tag)
-        virtual.QoS.ack(self, delivery_tag)
-        if message is not None:
-            delivery = Delivery.of(message.properties)
-            if requeue:
-                self.channel.release([delivery], lost=True)
-            elif not message.properties.get(SETTLED_BY_TASK):
-                self.channel.acknowledge([delivery])
-        self.channel.capacity_freed()
+    def not_consuming(self, queue: str) -> None:
+        """The last consumer of `queue` here has gone."""
 
-    def restore_unacked_once(self, stderr: object = None) -> None:
-        """At a graceful end: give everything back, uncounted. After a lost connection the leases run out."""
-        self._on_collect.cancel()
-        held = self.deliveries()
-        self._delivered.clear()
-        self._dirty.clear()
-        if held and self.channel.connection is not None:
-            self.channel.release(held, lost=False)
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Delete a message that is done, now or with the next claim."""
+
+    def capacity_freed(self) -> None:
+        """A consumer may take more."""
+
+    def want(self, *queues: str) -> None:
+        """There may be something ready in these queues."""
 
 
 class Channel(virtual.Channel):  # type: ignore[misc]
@@ -72,16 +50,30 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     QoS = QoS
     supports_fanout = True
     body_encoding = "utf-8"
-    from_transport_options = (*virtual.Channel.from_transport_options, "label_headers", "on_claim", "lease_seconds")
+    from_transport_options = (
+        *virtual.Channel.from_transport_options,
+        *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit"),
+    )
     label_headers: tuple[str, str] = ("function_id", "execution_id")
-    on_claim: dict[str, str] = {}  # noqa: RUF012 - kombu sets it per instance from the transport's options
     lease_seconds: float = 15
-    connection: "Transport"
+    on_claim: Mapping[str, str] = {}
+    on_dead: Sequence[str] = ()
+    loss_limit: int = LOSS_LIMIT
+    requeue_limit: int = REQUEUE_LIMIT
+    connection: Carrier | None
 
-    def __init__(self, connection: "Transport", **kwargs: Any) -> None:
+    def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
         self._declared: set[str] = set()
         self._no_ack: set[str] = set()
+        self._automatic: set[str] = set()
+
+    @property
+    def link(self) -> Link:
+        """The transport's connection; raises psycopg's InterfaceError after the channel was closed."""
+        if self.connection is None:
+            raise Link.closed()
+        return self.connection.link
 
     @property
     def lease(self) -> timedelta:
@@ -93,9 +85,10 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     def _put(self, queue: str, message: dict[str, Any], **_kwargs: Any) -> None:
         headers = message.get("headers") or {}
         function_id, execution_id = (headers.get(name) for name in self.label_headers)
-        parameters = {
-            "queue": queue,
+        parameters = addressed_to(queue) | {
             "priority": self._get_message_priority(message),
+            "delay": _delay(headers.get("eta")),
+            "ttl": _ttl(message),
             "function_id": function_id,
             "execution_id": execution_id,
             "payload": json.dumps(message),
@@ -104,8 +97,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         if caller is not None:
             caller.execute(statements.PUBLISH, parameters)
         else:
-            self.connection.link.execute(statements.PUBLISH, parameters)
-            self.connection.link.notify(queue)
+            self.link.execute(statements.PUBLISH, parameters)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str]:
         """Text is stored as it is, so that people can read it; bytes in base64."""
@@ -114,15 +106,15 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return encoded, used
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **_kwargs: Any) -> None:
-        link = self.connection.link
         parameters = {
             "exchange": exchange,
             "priority": self._get_message_priority(message),
+            "ttl": _ttl(message),
             "payload": json.dumps(message),
         }
-        queues = [queue for (queue,) in link.execute(statements.PUBLISH_FANOUT, parameters)]
+        queues = [queue for (queue,) in self.link.execute(statements.PUBLISH_FANOUT, parameters)]
         if queues:
-            link.notify(*queues)
+            self.link.notify(*queues)
 
     # Consuming
 
@@ -134,18 +126,46 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     def free_capacity(self) -> int:
         """How many more messages the consumer may hold."""
         estimate = self.qos.can_consume_max_estimate()
-        return UNLIMITED_CLAIM if estimate is None else min(estimate, UNLIMITED_CLAIM)
+        return UNLIMITED_CLAIM if estimate is None else int(estimate)
 
-    def claim(self, queue: str, limit: int) -> list[dict[str, Any]]:
-        """Lease at most `limit` messages of `queue`; consumers that never acknowledge get theirs deleted at once."""
-        parameters = {"queue": queue, "limit": limit, "holder": self.connection.consumer_name, "lease": self.lease}
-        statement = statements.TAKE if queue in self._no_ack else self._claim_statement(queue)
-        return [_received(*row) for row in self.connection.link.execute(statement, parameters)]
+    def acknowledges(self, queue: str) -> bool:
+        """Whether what it gets from the queue is leased; otherwise it is gone when it is claimed."""
+        return queue not in self._no_ack
 
-    def _claim_statement(self, queue: str) -> str:
+    def claim(
+        self, queue: str, limit: int, *, cursor: Cursor | None = None, acknowledged: Sequence[Delivery] = ()
+    ) -> list[dict[str, Any]]:
+        """Lease at most `limit` messages of `queue`, and delete what was `acknowledged` in the same statement.
+
+        Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
+        """
+        cursor = cursor or Cursor()
+        parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
+        if self.acknowledges(queue):
+            statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
+            parameters |= {"holder": self._name, "lease": self.lease}
+            parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
+        else:
+            statement = statements.TAKE
+        messages = []
+        for message_id, priority, deliveries, losses, payload, carried in self.link.execute(statement, parameters):
+            cursor.passed(priority, message_id)
+            delivery = Delivery(message_id, deliveries, losses, carried)
+            if _is_message(payload):
+                messages.append(_received(delivery, payload))
+            elif self.acknowledges(queue):
+                self.bury(delivery, reason="undecodable")
+        return messages
+
+    @property
+    def _name(self) -> str:
+        return self.connection.consumer_name if self.connection is not None else ""
+
+    def _claim_statement(self, queue: str, *, acknowledging: bool) -> str:
         hook = self.on_claim.get(queue)
         return statements.CLAIM.format(
-            on_claim=statements.CLAIM_CARRYING.format(hook=hook) if hook else statements.CLAIM_PLAIN
+            acknowledging=statements.ACKNOWLEDGING if acknowledging else "",
+            on_claim=statements.CLAIM_CARRYING.format(hook=hook) if hook else statements.CLAIM_PLAIN,
         )
 
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
@@ -153,43 +173,52 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         if no_ack:
             self._no_ack.add(queue)
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
-        self.connection.consuming(queue)
+        if self.connection is not None:
+            self.connection.consuming(queue)
 
     def basic_cancel(self, consumer_tag: str) -> None:
         """Stop consuming; tolerates a connection that is already gone."""
         queue = self._tag_to_queue.get(consumer_tag)
-        if self.connection is not None and queue is not None:
-            super().basic_cancel(consumer_tag)
-            self._no_ack.discard(queue)
-            self.connection.not_consuming(queue)
+        if self.connection is None or queue is None:
+            return
+        super().basic_cancel(consumer_tag)
+        self._no_ack.discard(queue)
+        self.connection.not_consuming(queue)
+        if queue in self._automatic:
+            topology.delete_automatic_queue(self.link, queue, consumer=self._name)
+            self._declared.discard(queue)
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         for message in self.claim(queue, 1):
             return message
         raise Empty
 
-    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
-        """Delete these messages where their tokens still hold."""
-        self._guarded(statements.ACKNOWLEDGE, deliveries)
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Delete the message if its token still holds, now or with the next claim."""
+        if self.connection is not None:
+            self.connection.acknowledge(delivery)
 
-    def release(self, deliveries: Iterable[Delivery], *, lost: bool) -> None:
-        """Make these messages ready again; `lost` counts the loss against each."""
-        self._guarded(statements.RELEASE, deliveries, delay=timedelta(0), losses=int(lost))
-        self.connection.wanted.update(self._active_queues)
+    def release(self, deliveries: Sequence[Delivery], *, losses: int, requeues: int) -> None:
+        """Make these messages ready again and count why, or set aside those for which that was once too often."""
+        if self.connection is None:
+            return
+        counted = {"delay": _AT_ONCE, "losses": losses, "requeues": requeues}
+        limits = {"loss_limit": self.loss_limit, "requeue_limit": self.requeue_limit}
+        statement = statements.with_hooks(statements.RELEASE, self.on_dead)
+        self.link.execute(statement, held(deliveries) | counted | limits)
+        self.connection.want(*self._active_queues)
+
+    def bury(self, delivery: Delivery, *, reason: str) -> None:
+        """Set a message aside, with every byte."""
+        if self.connection is not None:
+            statement = statements.with_hooks(statements.BURY, self.on_dead)
+            self.link.execute(statement, held([delivery]) | {"reason": reason})
 
     def renew(self) -> None:
         """Renew every lease that this channel holds, in one statement."""
-        held = self.qos.deliveries()
-        if held:
-            self._guarded(statements.RENEW, held, lease=self.lease)
-
-    def _guarded(self, statement: str, deliveries: Iterable[Delivery], **parameters: Any) -> None:
-        held = list(deliveries)
-        parameters |= {
-            "ids": [delivery.message_id for delivery in held],
-            "tokens": [delivery.token for delivery in held],
-        }
-        self.connection.link.execute(statement, parameters)
+        deliveries = self.qos.deliveries()
+        if deliveries:
+            self.link.execute(statements.RENEW, held(deliveries) | {"lease": self.lease})
 
     def capacity_freed(self) -> None:
         """Something left the consumer's hands; after a lost connection there is nobody to tell."""
@@ -198,45 +227,100 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 
     # Queues and bindings
 
-    def _new_queue(self, queue: str, **_kwargs: Any) -> None:
+    def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """What a queue of kombu's asks for by name, as AMQP's arguments."""
+        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments, **kwargs)
+        return prepared
+
+    def _new_queue(
+        self, queue: str, *, auto_delete: bool = False, arguments: Mapping[str, Any] | None = None, **_kwargs: Any
+    ) -> None:
+        if auto_delete:
+            self._automatic.add(queue)
         if queue not in self._declared:
-            self.connection.link.execute(statements.DECLARE_QUEUE, {"queue": queue})
+            topology.declare_queue(self.link, queue, auto_delete=auto_delete, arguments=arguments or {})
             self._declared.add(queue)
 
     def _has_queue(self, queue: str, **_kwargs: Any) -> bool:
-        return self.connection.link.execute(statements.HAS_QUEUE, {"queue": queue}).fetchone() is not None
+        return topology.has_queue(self.link, queue)
 
     def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **_kwargs: Any) -> None:
-        """Delete a queue with its bindings and messages."""
-        if not (if_empty and self._size(queue)):
-            self._delete(queue)
-            self.state.queue_bindings_delete(queue)
+        """Delete a queue with its bindings and messages, unless it is in use or has something in it where asked so."""
+        if (if_empty and self._size(queue)) or (if_unused and topology.has_consumers(self.link, queue)):
+            return
+        self._delete(queue)
+        self.state.queue_bindings_delete(queue)
 
     def _delete(self, queue: str, *_args: Any, **_kwargs: Any) -> None:
-        self.connection.link.execute(statements.DELETE_QUEUE, {"queue": queue})
+        topology.delete_queue(self.link, queue)
         self._declared.discard(queue)
 
     def _purge(self, queue: str) -> int:
-        return int(self.connection.link.execute(statements.PURGE_QUEUE, {"queue": queue}).rowcount)
+        return topology.purge(self.link, queue)
 
     def _size(self, queue: str) -> int:
-        row = self.connection.link.execute(statements.SIZE, {"queue": queue}).fetchone()
-        return int(row[0]) if row else 0
+        return topology.size(self.link, queue)
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        parameters = {"exchange": exchange, "routing_key": routing_key or "", "pattern": pattern or "", "queue": queue}
-        self.connection.link.execute(statements.BIND, parameters)
+        topology.bind(self.link, exchange, routing_key or "", pattern or "", queue)
+
+    def queue_unbind(
+        self,
+        queue: str,
+        exchange: str | None = None,
+        routing_key: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        **_kwargs: Any,
+    ) -> None:
+        """End a binding."""
+        self.state.binding_delete(queue, exchange, routing_key)
+        topology.unbind(self.link, exchange or "", routing_key or "", queue)
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
         """The bindings of an exchange, shared by every process."""
-        return self.connection.link.execute(statements.BINDINGS, {"exchange": exchange}).fetchall()
+        return topology.bindings(self.link, exchange)
 
 
-def _received(message_id: int, deliveries: int, losses: int, payload: dict[str, Any], carried: Any) -> dict[str, Any]:
-    """kombu's raw message with our delivery in its properties, which Celery hands on to the task."""
-    delivery = Delivery(message_id, deliveries, losses, carried)
+def _delay(eta: str | None) -> timedelta:
+    """How long a task of Celery's with an `eta` waits in the database. Both ends are the publisher's clock, so that a
+    countdown is right whatever the clocks of others say.
+    """
+    if not eta:
+        return _AT_ONCE
+    moment = datetime.fromisoformat(eta)
+    return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), _AT_ONCE)
+
+
+def _ttl(message: Mapping[str, Any]) -> timedelta | None:
+    """AMQP's property `expiration`: milliseconds, as text."""
+    expiration = message["properties"].get("expiration")
+    return None if expiration is None else timedelta(milliseconds=float(expiration))
+
+
+def _is_message(payload: Any) -> bool:
+    return (
+        isinstance(payload, dict)
+        and isinstance(payload.get("properties"), dict)
+        and isinstance(payload["properties"].get("delivery_info"), dict)
+        and isinstance(payload.get("headers") or {}, dict)
+        and isinstance(payload.get("body"), str)
+    )
+
+
+def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
+    """kombu's raw message with our delivery in its properties, which Celery hands on to the task.
+
+    A message that was delayed here has waited long enough: with its `eta` the worker would hold it by its own clock.
+    """
+    if (payload.get("headers") or {}).get("eta"):
+        payload["headers"]["eta"] = None
     payload["properties"] |= {
         "delivery_tag": delivery.tag,
-        "delivery": {"message_id": message_id, "token": deliveries, "losses": losses, "carried": carried},
+        "delivery": {
+            "message_id": delivery.message_id,
+            "token": delivery.token,
+            "losses": delivery.losses,
+            "carried": delivery.carried,
+        },
     }
     return payload

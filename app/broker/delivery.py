@@ -1,20 +1,27 @@
-"""What a task knows of the message that it works on, and how it settles or gives back that message in its own
-transaction.
+"""What a task knows of the message that it works on, and how it settles, keeps, gives back or sets aside that message.
+
+The functions run in the caller's transaction on the caller's connection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psycopg
 
 from app.broker import statements
 
 #: Property of a message whose task settles it: the consumer's acknowledgement then sends nothing, and a message that
-#: was neither settled nor
-#: given back returns when its lease runs out. Whatever a worker believes, only a committed settle ends such a message.
-SETTLED_BY_TASK = "settled_by_task"
+#: was neither settled nor given back returns when its lease runs out. Whatever a worker believes, only a committed
+#: settle ends such a message.
+SETTLED_BY_TASK: Final = "settled_by_task"
+
+#: A message whose holders died so often is set aside: what kills its worker three times would kill the fourth.
+LOSS_LIMIT: Final = 3
+
+#: A message that its consumers gave back so often is set aside, as RabbitMQ's quorum queues do.
+REQUEUE_LIMIT: Final = 20
 
 
 class LeaseLost(Exception):
@@ -44,6 +51,14 @@ class Delivery:
         return f"{self.message_id}.{self.token}"
 
 
+def held(deliveries: Sequence[Delivery]) -> dict[str, list[int]]:
+    """The parameters by which statements guard themselves with lease tokens."""
+    return {
+        "ids": [delivery.message_id for delivery in deliveries],
+        "tokens": [delivery.token for delivery in deliveries],
+    }
+
+
 def settle(connection: "psycopg.Connection[Any]", delivery: Delivery) -> None:
     """Delete the message as part of the caller's transaction; raises `LeaseLost` when the token no longer holds it, so
     that nothing commits.
@@ -52,18 +67,27 @@ def settle(connection: "psycopg.Connection[Any]", delivery: Delivery) -> None:
         raise LeaseLost(delivery.tag)
 
 
-def release(
-    connection: "psycopg.Connection[Any]", delivery: Delivery, *, delay_seconds: float = 0, lost: bool = False
-) -> None:
-    """Give the message back for another attempt after `delay_seconds`; `lost` counts it against the message. A lost
-    lease is left alone.
+def renew(connection: "psycopg.Connection[Any]", delivery: Delivery, *, lease_seconds: float) -> None:
+    """Hold the message for another `lease_seconds`; raises `LeaseLost` when it is no longer held."""
+    parameters = held([delivery]) | {"lease": timedelta(seconds=lease_seconds)}
+    if not connection.execute(statements.RENEW, parameters).rowcount:
+        raise LeaseLost(delivery.tag)
+
+
+def release(connection: "psycopg.Connection[Any]", delivery: Delivery, *, delay_seconds: float = 0) -> None:
+    """Give the message back for another attempt after `delay_seconds`; nothing is counted against it. A lost lease is
+    left alone.
     """
-    connection.execute(
-        statements.RELEASE,
-        {
-            "ids": [delivery.message_id],
-            "tokens": [delivery.token],
-            "delay": timedelta(seconds=delay_seconds),
-            "losses": int(lost),
-        },
-    )
+    parameters = held([delivery]) | {
+        "delay": timedelta(seconds=delay_seconds),
+        "losses": 0,
+        "requeues": 0,
+        "loss_limit": LOSS_LIMIT,
+        "requeue_limit": REQUEUE_LIMIT,
+    }
+    connection.execute(statements.with_hooks(statements.RELEASE, ()), parameters)
+
+
+def bury(connection: "psycopg.Connection[Any]", delivery: Delivery, *, reason: str) -> None:
+    """Set the message aside for a person to look at, for a `reason` of one word. A lost lease is left alone."""
+    connection.execute(statements.with_hooks(statements.BURY, ()), held([delivery]) | {"reason": reason})

@@ -2,6 +2,7 @@
 
 import hashlib
 import select
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,11 @@ class Link:
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
+            # A peer that vanished without a word is an error after this, and not after a quarter of an hour.
+            tcp_user_timeout=15_000,
         )
+        self.answered_at = time.monotonic()
+        """When the server last answered."""
         self._notified: set[str] = set()
         self._connection.add_notify_handler(lambda notification: self._notified.add(notification.channel))
 
@@ -52,7 +57,9 @@ class Link:
 
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> "psycopg.Cursor[Any]":
         """Run one statement; prepared by psycopg after its fifth time."""
-        return self._connection.execute(statement, parameters)
+        cursor = self._connection.execute(statement, parameters)
+        self.answered_at = time.monotonic()
+        return cursor
 
     def listen(self, channel: str) -> None:
         """Begin to hear of a channel."""
@@ -83,6 +90,11 @@ class Link:
         """Sleep until something arrives, at most so long."""
         if not self._notified:
             select.select([self._connection], [], [], seconds)
+
+    @staticmethod
+    def closed() -> psycopg.InterfaceError:
+        """What is raised where there is no connection any more."""
+        return psycopg.InterfaceError("the transport is closed")
 
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""

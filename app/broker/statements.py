@@ -1,69 +1,98 @@
-"""Every statement of the broker, named. Parameters are psycopg's ``%(name)s``; each is one round trip and its own
+"""Every statement on messages, named. Parameters are psycopg's ``%(name)s``; each is one round trip and its own
 transaction unless said.
 
 A message moves ``ready → leased → (deleted)``; ``delayed → ready`` when its time comes, ``leased → ready`` when its
-lease runs out or is given
-back. The lease token is the pair (id, deliveries): a claim raises `deliveries`, so a superseded holder's token hits no
-row.
+lease runs out or is given back, and to ``dead`` when that has happened too often. The lease token is the pair
+(id, deliveries): a claim raises `deliveries`, so a superseded holder's token hits no row.
 """
+
+from collections.abc import Sequence
+
+#: Wakes the consumers of the queue when the transaction commits, and only where one sleeps: a NOTIFY locks the whole
+#: database while it commits, and with one in every insert 20,000 inserts a second become 5,000. Whether one sleeps is
+#: read before the commit, so a consumer looks again a little after it fell asleep.
+_WAKE = """SELECT pg_notify(%(channel)s, '') FROM published
+WHERE EXISTS (SELECT FROM broker.consumers WHERE idle AND %(queue)s = ANY (queues)) LIMIT 1"""
 
 #: Add one message.
-PUBLISH = """
-INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
-VALUES (%(queue)s, %(priority)s, %(function_id)s, %(execution_id)s, %(payload)s)
+PUBLISH = f"""
+WITH published AS (
+    INSERT INTO broker.messages
+        (queue, priority, state, ready_at, expires_at, function_id, execution_id, payload)
+    VALUES (
+        %(queue)s, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
+        now() + %(delay)s::interval,
+        now() + %(delay)s::interval
+            + least(%(ttl)s::interval, (SELECT message_ttl FROM broker.queues WHERE name = %(queue)s)),
+        %(function_id)s, %(execution_id)s, %(payload)s
+    )
+    RETURNING id
+)
+{_WAKE}
 """
 
-#: Add one message for every row of a CTE named `accepted` with columns function_id and execution_id.
-PUBLISH_ACCEPTED = """
-INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
-SELECT %(queue)s, %(priority)s, function_id, execution_id, %(payload)s::json FROM accepted
-"""
+#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id and
+#: execution_id, and wake whoever sleeps.
+PUBLISH_ACCEPTED = f"""published AS (
+    INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
+    SELECT %(queue)s, %(priority)s, function_id, execution_id, %(payload)s::json FROM accepted
+    RETURNING id
+), woken AS ({_WAKE})"""
 
 #: Add a copy for every queue bound to a fanout exchange.
 PUBLISH_FANOUT = """
-INSERT INTO broker.messages (queue, priority, payload)
-SELECT queue, %(priority)s, %(payload)s::json FROM broker.bindings WHERE exchange = %(exchange)s
+INSERT INTO broker.messages (queue, priority, expires_at, payload)
+SELECT queue, %(priority)s, now() + least(%(ttl)s::interval, message_ttl), %(payload)s::json
+FROM broker.bindings LEFT JOIN broker.queues ON name = queue
+WHERE exchange = %(exchange)s
 RETURNING queue
 """
 
-#: Lease the most urgent ready messages of one queue, skipping rows that others are claiming. `{on_claim}` joins what
-#: travels along.
-CLAIM = """
-WITH candidate AS (
-    SELECT id FROM broker.messages
-    WHERE queue = %(queue)s AND state = 'ready'
-    ORDER BY priority DESC, id
+#: The ready messages beyond a consumer's cursor, the most urgent first. The cursor has an id for every priority:
+#: without it each claim would step over every message claimed since the oldest snapshot that is still open. Locked rows
+#: are those that others are claiming.
+_CANDIDATES = """
+    SELECT found.id
+    FROM unnest(%(priorities)s::smallint[], %(after)s::bigint[]) AS cursor (priority, id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM broker.messages
+        WHERE queue = %(queue)s AND state = 'ready' AND priority = cursor.priority AND id > cursor.id
+          AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) AS found
     LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-), claimed AS (
+"""
+
+#: Lease ready messages of one queue. `{acknowledging}` deletes what was finished since; `{on_claim}` joins what travels
+#: along.
+CLAIM = f"""
+WITH {{acknowledging}}candidate AS ({_CANDIDATES}), claimed AS (
     UPDATE broker.messages AS message
     SET state = 'leased', holder = %(holder)s, deliveries = deliveries + 1, ready_at = now() + %(lease)s
     FROM candidate
     WHERE message.id = candidate.id
     RETURNING message.*
-){on_claim}
+){{on_claim}}
 ORDER BY claimed.priority DESC, claimed.id
 """
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
-SELECT id, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
+SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
 CLAIM_CARRYING = """, hook AS (
 {hook}
 )
-SELECT claimed.id, deliveries, losses, payload, carried FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
+SELECT claimed.id, priority, deliveries, losses, payload, carried
+FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
 
 #: Claim and delete at once, for consumers that never acknowledge.
-TAKE = """
-DELETE FROM broker.messages
-WHERE id IN (
-    SELECT id FROM broker.messages
-    WHERE queue = %(queue)s AND state = 'ready'
-    ORDER BY priority DESC, id
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
+TAKE = f"""
+WITH candidate AS ({_CANDIDATES}), claimed AS (
+    DELETE FROM broker.messages AS message USING candidate WHERE message.id = candidate.id RETURNING message.*
 )
-RETURNING id, deliveries, losses, payload, NULL::json AS carried
+SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed ORDER BY priority DESC, id
 """
 
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
@@ -76,70 +105,139 @@ RETURNING id
 #: Delete many at once, each guarded by its token.
 ACKNOWLEDGE = """
 DELETE FROM broker.messages AS message
-USING unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS acked (id, token)
+USING unnest(%(acked_ids)s::bigint[], %(acked_tokens)s::integer[]) AS acked (id, token)
 WHERE message.id = acked.id AND message.deliveries = acked.token AND message.state = 'leased'
 """
 
-#: Give leased messages back, at once or after a delay; `losses` grows where the worker died of it.
-RELEASE = """
-UPDATE broker.messages AS message
-SET state = CASE WHEN %(delay)s > interval '0' THEN 'delayed' ELSE 'ready' END,
-    holder = NULL, losses = losses + %(losses)s, ready_at = now() + %(delay)s
-FROM unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS released (id, token)
-WHERE message.id = released.id AND message.deliveries = released.token AND message.state = 'leased'
-"""
+#: The same as a part of CLAIM. That one row is not touched twice in a statement is certain: a leased message is no
+#: candidate.
+ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
 
-#: Renew the leases of everything that a consumer has in its hands.
-RENEW = """
+_HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
+    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
+
+#: Renew the leases of everything that a consumer has in its hands; answers those that still hold.
+RENEW = f"""
 UPDATE broker.messages AS message
 SET ready_at = now() + %(lease)s
-FROM unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
-WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'
+FROM {_HELD}
+RETURNING message.id
 """
 
-#: Make ready what is due, late leases among it; answer which of the given queues have something ready.
-#: Any process may run it at any time; rows that another is moving are skipped.
-LOOK = """
-WITH due AS (
-    UPDATE broker.messages
-    SET state = 'ready', holder = NULL, losses = losses + (state = 'leased')::integer
-    WHERE id IN (
+#: Give leased messages back, at once or after a delay. Each cause is counted by itself, and a message that reaches
+#: the limit of either is set aside.
+RELEASE = f"""
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = CASE WHEN losses + %(losses)s >= %(loss_limit)s OR requeues + %(requeues)s >= %(requeue_limit)s
+                     THEN 'dead' WHEN %(delay)s > interval '0' THEN 'delayed' ELSE 'ready' END,
+        dead_reason = CASE WHEN losses + %(losses)s >= %(loss_limit)s THEN 'worker_lost'
+                           WHEN requeues + %(requeues)s >= %(requeue_limit)s THEN 'requeued' END,
+        died_at = CASE WHEN losses + %(losses)s >= %(loss_limit)s OR requeues + %(requeues)s >= %(requeue_limit)s
+                       THEN now() END,
+        holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s
+    FROM {_HELD}
+    RETURNING message.*
+){{on_dead}}
+SELECT id, state FROM moved
+"""
+
+#: Set a leased message aside for a person to look at.
+BURY = f"""
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = 'dead', dead_reason = %(reason)s, died_at = now(), holder = NULL
+    FROM {_HELD}
+    RETURNING message.*
+){{on_dead}}
+SELECT id, state FROM moved
+"""
+
+#: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it
+#: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
+#: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
+#: since is not read again and again; from time to time it is unbounded.
+BEAT = """
+WITH alive AS (
+    INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
+    ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
+), due AS (
+    SELECT id, state = 'leased' AS lost FROM broker.messages
+    WHERE state IN ('delayed', 'leased') AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
+    ORDER BY ready_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE broker.messages AS message
+    SET state = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'dead' ELSE 'ready' END,
+        dead_reason = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'worker_lost' END,
+        died_at = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN now() END,
+        holder = NULL, losses = losses + lost::integer
+    FROM due
+    WHERE message.id = due.id
+    RETURNING message.*
+){on_dead}{tidy}
+SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
+FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'
+WHERE moved.queue IS NOT NULL OR EXISTS (
+    SELECT FROM unnest(%(cursor_queues)s::text[], %(priorities)s::smallint[], %(after)s::bigint[])
+                AS cursor (queue, priority, id)
+    WHERE cursor.queue = name AND EXISTS (
+        SELECT FROM broker.messages AS message
+        WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority
+          AND message.id > cursor.id
+    )
+)
+GROUP BY name
+"""
+
+#: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
+#: went without a word.
+TIDY = """, in_use AS (
+    UPDATE broker.queues SET used_at = now(), was_consumed = true
+    WHERE (expires IS NOT NULL OR auto_delete)
+      AND name IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+), expired AS (
+    DELETE FROM broker.messages WHERE id IN (
         SELECT id FROM broker.messages
-        WHERE state IN ('delayed', 'leased') AND ready_at <= now()
-        ORDER BY ready_at
+        WHERE expires_at <= now() AND state IN ('ready', 'delayed')
+        ORDER BY expires_at
         LIMIT 1000
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING queue
-)
-SELECT name FROM unnest(%(queues)s::text[]) AS name
-WHERE EXISTS (SELECT FROM broker.messages WHERE queue = name AND state = 'ready') OR name IN (SELECT queue FROM due)
-"""
+), ended AS (
+    DELETE FROM broker.queues
+    WHERE (used_at < now() - expires OR auto_delete AND was_consumed AND used_at < now() - interval '30 seconds')
+      AND name NOT IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+    RETURNING name
+), unbound AS (
+    DELETE FROM broker.bindings USING ended WHERE queue = ended.name
+), emptied AS (
+    DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
+), gone AS (
+    DELETE FROM broker.consumers WHERE seen_at < now() - interval '1 day'
+)"""
 
-#: Say that a consumer lives.
+#: Say that a consumer has more than enough to do, or that it found nothing more and must be woken.
+SET_IDLE = "UPDATE broker.consumers SET idle = %(idle)s WHERE name = %(name)s"
+
+#: Say that a consumer lives, before its first beat.
 ANNOUNCE = """
-INSERT INTO broker.consumers (name, queues) VALUES (%(name)s, %(queues)s)
-ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, seen_at = now()
+INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
+ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
 """
 
-#: Say that a consumer has gone, and forget those that went without a word.
-DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s OR seen_at < now() - interval '1 day'"
-
-DECLARE_QUEUE = "INSERT INTO broker.queues (name) VALUES (%(queue)s) ON CONFLICT DO NOTHING"
-DELETE_QUEUE = """
-WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s),
-     emptied AS (DELETE FROM broker.messages WHERE queue = %(queue)s)
-DELETE FROM broker.queues WHERE name = %(queue)s
-"""
-HAS_QUEUE = "SELECT 1 FROM broker.queues WHERE name = %(queue)s"
-PURGE_QUEUE = "DELETE FROM broker.messages WHERE queue = %(queue)s AND state IN ('ready', 'delayed')"
-SIZE = "SELECT count(*) FROM broker.messages WHERE queue = %(queue)s AND state = 'ready'"
-
-BIND = """
-INSERT INTO broker.bindings (exchange, routing_key, pattern, queue)
-VALUES (%(exchange)s, %(routing_key)s, %(pattern)s, %(queue)s)
-ON CONFLICT DO NOTHING
-"""
-BINDINGS = "SELECT routing_key, pattern, queue FROM broker.bindings WHERE exchange = %(exchange)s"
+#: Say that a consumer has gone.
+DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s"
 
 NOTIFY = "SELECT pg_notify(channel, '') FROM unnest(%(channels)s::text[]) AS channel"
+
+
+def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:
+    """RELEASE, BURY or BEAT with what else happens when a message dies, in the same transaction.
+
+    Each hook is a data-modifying statement that reads ``buried``, the messages that died.
+    """
+    buried = ", buried AS (SELECT * FROM moved WHERE state = 'dead')" if on_dead else ""
+    hooks = "".join(f", hook_{number} AS ({hook})" for number, hook in enumerate(on_dead))
+    return statement.replace("{on_dead}", buried + hooks).replace("{tidy}", tidy)

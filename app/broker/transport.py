@@ -1,48 +1,72 @@
-"""kombu's transport: one connection per process that listens, claims, renews and looks again."""
+"""kombu's transport: one connection per process that publishes, claims and listens."""
 
 import os
 import socket
+from collections.abc import Iterable
+from datetime import timedelta
+from itertools import count
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import psycopg
+from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 
-from app.broker import channel as channel_module
 from app.broker import statements
-from app.broker.link import Link, channel_of
+from app.broker.channel import Channel
+from app.broker.delivery import Delivery, held
+from app.broker.link import Link
+from app.broker.pump import Pump
+
+#: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
+READ_AHEAD: Final = 32
+
+#: Acknowledgements wait so long for the next claim to take them along.
+FLUSH_SECONDS: Final = 0.05
+
+#: Publishers whose transaction began before a consumer fell asleep have committed after this.
+SECOND_LOOK_SECONDS: Final = 0.01
+
+_numbers = count(1)
 
 
 class Transport(virtual.Transport):  # type: ignore[misc]
-    """See the package's docstring for features, URL and options.
+    """See the package's docstring for features, URL and options."""
 
-    A queue is *wanted* while there may be something ready in it: it was notified, a look found something, or the last
-    claim was full.
-    Only wanted queues are claimed from, and only while the consumer has capacity.
-    """
-
-    Channel = channel_module.Channel
+    Channel = Channel
     can_parse_url = True
     driver_type = "postgresql"
     driver_name = "psycopg"
     polling_interval = 1.0
     connection_errors = (psycopg.OperationalError, psycopg.InterfaceError)
-    channel_errors = (psycopg.DatabaseError,)
+    recoverable_connection_errors = connection_errors
+    channel_errors = (
+        ChannelError,
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.InternalError,
+        psycopg.NotSupportedError,
+        psycopg.ProgrammingError,
+    )
+    recoverable_channel_errors = channel_errors
     implements = virtual.Transport.implements.extend(
-        asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=False
+        asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=True
     )
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         options = client.transport_options
-        self.consumer_name: str = options.get("consumer_name") or f"{socket.gethostname()}:{os.getpid()}"
-        self.wanted: set[str] = set()
-        self._lease_seconds = float(options.get("lease_seconds", channel_module.Channel.lease_seconds))
+        self.consumer_name: str = (
+            options.get("consumer_name") or f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
+        )
+        self._options = options
+        self._lease_seconds = float(options.get("lease_seconds", Channel.lease_seconds))
         self._link: Link | None = None
-        self._queues_by_channel: dict[str, str] = {}
+        self._pump: Pump | None = None
+        self._pid = os.getpid()
         self._timers: list[Any] = []
+        self._flush_due = False
         self._loop: Any = None
-        self._pumping = False
 
     def driver_version(self) -> str:
         """For kombu's reports."""
@@ -51,156 +75,168 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     @property
     def link(self) -> Link:
         """The connection. A child of a fork gets one of its own and never touches its parent's."""
+        if self._pid != os.getpid():
+            self._connect()
         if self._link is None:
-            msg = "the transport is closed"
-            raise psycopg.InterfaceError(msg)
+            raise Link.closed()
         return self._link
+
+    @property
+    def pump(self) -> Pump:
+        """What feeds this connection's consumers."""
+        if self._pump is None:
+            raise Link.closed()
+        return self._pump
 
     def establish_connection(self) -> "Transport":
         """Connect; raises psycopg's OperationalError, which the worker answers by trying again."""
-        self._link = Link(self.client.hostname, name=f"kiln broker {self.consumer_name}")
+        self._connect()
         super().establish_connection()
         return self
+
+    def _connect(self) -> None:
+        self._pid = os.getpid()
+        self._link = Link(self.client.hostname, name=f"kiln broker {self.consumer_name}")
+        self._pump = Pump(
+            self._link,
+            self.consumer_name,
+            self._deliver,
+            loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
+            on_dead=self._options.get("on_dead", Channel.on_dead),
+        )
 
     def close_connection(self, connection: Any) -> None:
         """Give back what is held, leave the event loop, close. The connection may be broken: what cannot be said is
         found out by its lease.
         """
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
         self._leave_loop()
         try:
             super().close_connection(connection)
-            if self._link is not None and self._queues_by_channel:
-                self._link.execute(statements.DEPART, {"name": self.consumer_name})
+            if self._pump is not None:
+                self._pump.depart()
         except self.connection_errors:
             self.channels.clear()
         finally:
-            if self._link is not None:
+            if self._link is not None and self._pid == os.getpid():
                 self._link.close()
-                self._link = None
+            self._link = self._pump = None
+
+    def get_heartbeat_interval(self, connection: Any) -> float:
+        """What kombu was asked for, in seconds."""
+        return float(self.client.heartbeat or 0)
+
+    def heartbeat_check(self, connection: Any, rate: int = 2) -> None:
+        """Ask the server for a sign of life unless it gave one lately; raises a connection error where none comes."""
+        interval = self.get_heartbeat_interval(connection)
+        if interval and monotonic() - self.link.answered_at > interval / rate:
+            self.link.execute("SELECT 1")
 
     # Consuming
 
+    def want(self, *queues: str) -> None:
+        """There may be something ready in these queues."""
+        if self._pump is not None:
+            self._pump.want(*queues)
+
     def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`: listen first, then look, so that nothing falls between."""
-        channel = channel_of(queue)
-        self._queues_by_channel[channel] = queue
-        self.link.listen(channel)
-        self.wanted.add(queue)
-        if self._loop is not None:
-            self._announce()
+        """A channel begins to consume `queue`."""
+        self.link.heard()
+        self.pump.consuming(queue)
 
     def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` in this process has gone."""
-        self._queues_by_channel.pop(channel_of(queue), None)
-        self.wanted.discard(queue)
-        if self._link is not None:
-            self._link.unlisten(channel_of(queue))
+        """The last consumer of `queue` here has gone; what it had not seen yet goes back."""
+        if self._pump is not None:
+            ahead = self._pump.not_consuming(queue)
+            if ahead:
+                self._release(ahead)
+
+    def _release(self, deliveries: list[Delivery]) -> None:
+        for channel in self.channels[:1]:
+            channel.release(deliveries, losses=0, requeues=0)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Delete a finished message: at once for a caller that waits, with the next claim in an event loop."""
+        self.pump.acknowledge(delivery)
+        if self._loop is None:
+            self.pump.flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._pump is not None:
+            self._pump.flush()
 
     def capacity_freed(self) -> None:
-        """A consumer may take more; in an event loop the next turn claims it."""
-        if self._loop is None or self._pumping:
+        """A consumer may take more; in an event loop it gets it at once."""
+        if self._loop is not None:
+            self._run()
+
+    def _run(self) -> None:
+        if self._pump is None:
             return
-        self._pump()
+        was_idle = self._pump.idle
+        self._pump.run_out(self.channels)
+        if self._pump.idle and not was_idle:
+            self._loop.call_later(SECOND_LOOK_SECONDS, self._look_again)
 
-    def _pump(self) -> int:
-        """Claim from every wanted queue up to each consumer's capacity and deliver; answers how many were delivered."""
-        if self._pumping:
-            return 0
-        self._pumping, delivered = True, 0
-        try:
-            for channel in list(self.channels):
-                for queue in channel.active_queues:
-                    if queue in self.wanted:
-                        delivered += self._claim_and_deliver(channel, queue)
-        finally:
-            self._pumping = False
-        return delivered
-
-    def _claim_and_deliver(self, channel: channel_module.Channel, queue: str) -> int:
-        limit = channel.free_capacity()
-        if limit == 0:
-            return 0
-        # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
-        # arrives meanwhile.
-        self.wanted.discard(queue)
-        messages = channel.claim(queue, limit)
-        if len(messages) == limit:
-            self.wanted.add(queue)
-        for message in messages:
-            self._deliver(message, queue)
-        return len(messages)
-
-    def _hear(self) -> None:
-        self.wanted.update(queue for channel in self.link.heard() if (queue := self._queues_by_channel.get(channel)))
-
-    def _look(self) -> None:
-        """Poll: make due messages ready and want the queues that have some."""
-        queues = list(self._queues_by_channel.values())
-        if queues:
-            self.wanted.update(name for (name,) in self.link.execute(statements.LOOK, {"queues": queues}))
+    def _look_again(self) -> None:
+        if self._pump is not None:
+            self._pump.want(*self._pump.queues)
+            self._run()
 
     # In an event loop
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Let the hub wake us by the socket, and by timers for polling and for leases."""
+        """Let the hub wake us by the socket, and by timers for the beat and for leases."""
         self._loop = loop
-        loop.add_reader(self.link.fileno(), self._on_readable)
-        loop.on_tick.add(self._on_tick)
+        self.pump.most_ahead = int(self._options.get("read_ahead", READ_AHEAD))
+        loop.add_reader(self.link.fileno(), self._run)
+        # Before the hub sleeps: other callbacks may have sent statements, whose answers brought notifications along.
+        loop.on_tick.add(self._run)
         self._timers = [
-            loop.call_repeatedly(self.polling_interval, self._on_poll),
-            loop.call_repeatedly(self._lease_seconds / 3, self._on_heartbeat),
+            loop.call_repeatedly(self.polling_interval, self._on_beat),
+            loop.call_repeatedly(self._lease_seconds / 3, self._on_lease),
         ]
 
     def _leave_loop(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         if self._loop is not None:
-            self._loop.on_tick.discard(self._on_tick)
+            self._loop.on_tick.discard(self._run)
             if self._link is not None:
                 self._loop.remove(self._link.fileno())
             self._loop = None
 
-    def _on_readable(self) -> None:
-        self._hear()
-        self._pump()
+    def _on_beat(self) -> None:
+        self.pump.beat()
+        self._run()
 
-    def _on_poll(self) -> None:
-        self._hear()
-        self._look()
-        self._pump()
-
-    def _on_tick(self) -> None:
-        """Before the hub sleeps: claim while something is wanted and a consumer has room (the solo pool finishes inside
-        the delivery).
-        """
-        if self._link is None:
-            return
-        self._hear()
-        while self.wanted and self._pump():
-            pass
-
-    def _on_heartbeat(self) -> None:
+    def _on_lease(self) -> None:
+        self.renew(self.pump.read_ahead())
         for channel in self.channels:
             channel.renew()
-        self._announce()
 
-    def _announce(self) -> None:
-        parameters = {"name": self.consumer_name, "queues": list(self._queues_by_channel.values())}
-        self.link.execute(statements.ANNOUNCE, parameters)
+    def renew(self, deliveries: Iterable[Delivery]) -> None:
+        """Renew these leases."""
+        leased = held(list(deliveries))
+        if leased["ids"]:
+            self.link.execute(statements.RENEW, leased | {"lease": timedelta(seconds=self._lease_seconds)})
 
     # Without one
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Deliver what there is, else wait for it; raises `socket.timeout` after `timeout` seconds without anything."""
         deadline = None if timeout is None else monotonic() + timeout
-        look_at = 0.0
+        beat_at = 0.0
         while True:
-            self._hear()
-            if monotonic() >= look_at:
-                self._look()
-                look_at = monotonic() + self.polling_interval
-            if self._pump():
+            self.pump.hear()
+            if monotonic() >= beat_at:
+                self.pump.beat()
+                beat_at = monotonic() + self.polling_interval
+            if self.pump.run(self.channels):
                 return
             left = self.polling_interval if deadline is None else min(self.polling_interval, deadline - monotonic())
             if left <= 0:

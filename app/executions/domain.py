@@ -8,9 +8,6 @@ from uuid import UUID
 
 ExecutionId = NewType("ExecutionId", UUID)
 
-#: An execution that took its worker down so often is ended as WORKER_LOST.
-MAX_LOSSES = 3
-
 #: Deliveries after which a failure of the platform itself ends the execution as INFRASTRUCTURE.
 MAX_DELIVERIES = 5
 
@@ -27,7 +24,7 @@ class Status(StrEnum):
 
 #: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
     Status.RUNNING: frozenset({Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from app.broker import Delivery, statements
+from app.broker import Delivery, addressed_to, statements
 from app.executions.domain import Execution, Filter, Finish, Status, Submission
 
 #: An input up to this size travels with the claim; a larger one is fetched by the worker.
@@ -32,8 +32,8 @@ WITH accepted AS (
       ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)
     WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
     RETURNING id AS execution_id, function_id, version, created_at
-), published AS ({statements.PUBLISH_ACCEPTED})
-SELECT version, created_at FROM accepted
+), {statements.PUBLISH_ACCEPTED}
+SELECT version, created_at, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
 #: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
@@ -79,6 +79,19 @@ SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
 FROM finished
 """
 
+#: Runs where messages die (see `app.broker`): ends their executions, and tells whoever waits.
+LOST = """
+UPDATE executions AS execution
+SET status = 'FAILED', completed_at = now(), started_at = coalesce(started_at, now()),
+    error_type = CASE dead_reason WHEN 'worker_lost' THEN 'WORKER_LOST' ELSE 'INFRASTRUCTURE' END,
+    error_message = CASE dead_reason
+        WHEN 'worker_lost' THEN format('the execution took its worker down %%s times', losses)
+        ELSE 'the platform failed to run this; the operators'' logs say why' END
+FROM buried
+WHERE execution.id = buried.execution_id AND execution.status IN ('PENDING', 'RUNNING')
+RETURNING pg_notify(coalesce(waiter, 'kiln_nobody'), json_build_object('id', execution.id)::text)
+"""
+
 #: End everything of a function that has not ended, and tell whoever waits.
 CANCEL_ALL = """
 WITH cancelled AS (
@@ -113,7 +126,7 @@ def submit(
     connection: Connection, submission: Submission, *, queue: str, priority: int, payload: str
 ) -> tuple[int, datetime] | None:
     """Accept an execution; answers its version and time, or none when there is no such version that is READY."""
-    parameters = asdict(submission) | {"queue": queue, "priority": priority, "payload": payload}
+    parameters = asdict(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
     row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
     return None if row is None else (row.version, row.created_at)
 

@@ -7,7 +7,7 @@ import structlog
 
 from app.broker import Delivery
 from app.executions import queries
-from app.executions.domain import MAX_DELIVERIES, MAX_LOSSES, ErrorType, Finish, Status
+from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
 from app.functions.artifacts import Modules
 from app.platform import Platform
 from app.wasm.limits import Limits
@@ -27,12 +27,7 @@ def execute(platform: Platform, modules: Modules, delivery: Delivery, execution_
     settled.
     """
     carried = delivery.carried
-    if carried is None:
-        end = Finish(Status.CANCELLED)
-    elif delivery.losses >= MAX_LOSSES:
-        end = Finish.by_platform(ErrorType.WORKER_LOST, f"the execution took its worker down {delivery.losses} times")
-    else:
-        end = _run(platform, modules, execution_id, carried)
+    end = Finish(Status.CANCELLED) if carried is None else _run(platform, modules, execution_id, carried)
     _finish(platform, delivery, execution_id, end)
 
 

@@ -42,7 +42,6 @@ def submit(platform: Platform, submission: Submission) -> Execution:
         accepted = queries.submit(connection, submission, queue=Queue.EXECUTE, priority=priority, payload=payload)
     if accepted is None:
         raise _why_not(platform, submission)
-    platform.waker.wake(Queue.EXECUTE)
     version, created_at = accepted
     return Execution(
         id=submission.id,

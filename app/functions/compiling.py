@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.broker import Delivery
 from app.functions import artifacts, queries
-from app.functions.domain import MAX_DELIVERIES, MAX_LOSSES, VersionStatus
+from app.functions.domain import MAX_DELIVERIES, VersionStatus
 from app.functions.models import Version
 from app.platform import Platform
 from app.queue import settle
@@ -47,10 +47,7 @@ def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, n
     if version is None:
         return
     began = time.monotonic()
-    if delivery.losses >= MAX_LOSSES:
-        result: Built | Failure = Failure(f"the compilation took its worker down {delivery.losses} times")
-    else:
-        result = _compile(version)
+    result = _compile(version)
     _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
 
 

@@ -10,9 +10,6 @@ FunctionId = NewType("FunctionId", UUID)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-#: A version whose compilation took its worker down so often is not tried again.
-MAX_LOSSES = 3
-
 #: Deliveries after which a failure of the platform itself ends the work.
 MAX_DELIVERIES = 5
 
@@ -28,7 +25,7 @@ class VersionStatus(StrEnum):
 
 #: A compilation whose worker died begins again, so COMPILING may follow itself.
 TRANSITIONS: dict[VersionStatus, frozenset[VersionStatus]] = {
-    VersionStatus.PENDING: frozenset({VersionStatus.COMPILING}),
+    VersionStatus.PENDING: frozenset({VersionStatus.COMPILING, VersionStatus.FAILED}),
     VersionStatus.COMPILING: frozenset({VersionStatus.COMPILING, VersionStatus.READY, VersionStatus.FAILED}),
     VersionStatus.READY: frozenset(),
     VersionStatus.FAILED: frozenset(),

@@ -10,6 +10,20 @@ from sqlalchemy.orm import Session
 
 from app.functions.models import Artifact, Function, NativeCode, Version
 
+#: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
+#: the version in the keyword arguments of its task.
+LOST = """
+UPDATE versions AS version
+SET status = 'FAILED', compiled_at = now(),
+    compile_error = CASE dead_reason
+        WHEN 'worker_lost' THEN format('the compilation took its worker down %%s times', losses)
+        ELSE 'the platform failed to compile this; the operators'' logs say why' END
+FROM buried
+WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id
+  AND version.number = ((payload ->> 'body')::json -> 1 ->> 'number')::integer
+  AND version.status IN ('PENDING', 'COMPILING')
+"""
+
 
 def find(session: Session, function_id: UUID, *, lock: bool = False) -> tuple[Function, Version] | None:
     """A function that is not deleted, with its latest version; `lock` keeps other writers out until the transaction

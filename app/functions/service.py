@@ -56,7 +56,7 @@ def register(
                 updated_at=now,
             )
             session.add(function)
-            return function, _add_version(platform, session, function, code, correlation_id)
+            return function, _add_version(session, function, code, correlation_id)
     except IntegrityError as error:
         # Somebody registered the name between our look and our insert; the unique index saw both.
         raise NameTaken(name) from error
@@ -84,7 +84,7 @@ def change(
             for field, value in changes.items():
                 setattr(function, field, value)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
-                latest = _add_version(platform, session, function, code, correlation_id)
+                latest = _add_version(session, function, code, correlation_id)
             function.revision += 1
             function.updated_at = queries.now(session)
             return function, latest
@@ -144,7 +144,7 @@ def _found(session: Session, function_id: UUID, *, if_match: str | None) -> tupl
     return found
 
 
-def _add_version(platform: Platform, session: Session, function: Function, code: Code, correlation_id: str) -> Version:
+def _add_version(session: Session, function: Function, code: Code, correlation_id: str) -> Version:
     function.latest_version += 1
     version = Version(
         function_id=function.id,
@@ -163,7 +163,7 @@ def _add_version(platform: Platform, session: Session, function: Function, code:
     payload = message(
         Task.COMPILE, Queue.COMPILE, message_id=str(new_id()), priority=3, correlation_id=correlation_id, ids=ids
     )
-    enqueue(session, platform.waker, Queue.COMPILE, payload, function_id=str(function.id))
+    enqueue(session, Queue.COMPILE, payload, function_id=str(function.id))
     return version
 
 

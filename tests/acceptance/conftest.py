@@ -11,7 +11,8 @@ import requests
 from celery import Celery
 from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
 
-from app.executions.queries import BEGIN
+from app.executions import queries as executions
+from app.functions import queries as functions
 from app.queue import Queue, create_celery
 from app.settings import Settings
 from tests.acceptance.processes import LocalProcess, worker
@@ -31,7 +32,12 @@ def environment(settings: Settings) -> dict[str, str]:
 @pytest.fixture
 def celery_setup_app(settings: Settings) -> Celery:
     """The workers' Celery application, for control from the test."""
-    return create_celery(settings.database_url, lease_seconds=2, on_claim={Queue.EXECUTE: BEGIN})
+    return create_celery(
+        settings.database_url,
+        lease_seconds=2,
+        on_claim={Queue.EXECUTE: executions.BEGIN},
+        on_dead=[executions.LOST, functions.LOST],
+    )
 
 
 @pytest.fixture

@@ -109,7 +109,8 @@ def test_an_execution_that_always_takes_its_worker_down_is_ended(
         max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
     _until(lambda: rows("SELECT FROM executions WHERE status = 'FAILED'"))
     body = kiln("GET", response.headers["Location"]).json()
-    assert (body["errorType"], body["attempts"]) == ("WORKER_LOST", 4)
+    assert (body["errorType"], body["attempts"]) == ("WORKER_LOST", 3)
+    assert rows("SELECT reason, execution_id::text FROM broker.dead") == [("worker_lost", body["id"])]
 
 
 def test_a_worker_told_to_stop_finishes_what_it_runs(kiln: Client, celery_setup: CeleryTestSetup, rows: Rows) -> None:

@@ -9,23 +9,10 @@ import pytest
 from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
 
 from app.broker import Delivery, LeaseLost, publishing_in, release, settle
+from tests.broker.sending import publish, receive
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
-
-
-def publish(connection: Connection, body: object, queue: Queue, **options: Any) -> None:
-    """Send one message."""
-    Producer(connection.default_channel).publish(body, routing_key=queue.routing_key, declare=[queue], **options)
-
-
-def receive(connection: Connection, queue: Queue, count: int = 1) -> list[Message]:
-    """The next messages, not acknowledged."""
-    got: list[Message] = []
-    with Consumer(connection.channel(), [queue], on_message=got.append, prefetch_count=count):
-        while len(got) < count:
-            connection.drain_events(timeout=5)
-    return got
 
 
 def test_a_message_is_received_as_it_was_sent(connect: Connect, queue: Queue) -> None:
@@ -99,7 +86,7 @@ def test_a_renewed_lease_is_kept(connect: Connect, queue: Queue, rows: Rows) -> 
         for _ in range(4):
             time.sleep(0.2)
             holder.default_channel.renew()
-            connect().default_channel.connection._look()
+            connect().default_channel.connection.pump.beat()
         assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", 1)]
         got[0].ack()
 

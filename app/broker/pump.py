@@ -1,0 +1,256 @@
+"""Gets messages out of the database and into consumers' hands: claims, leases, wake-ups and the beat beneath them.
+
+A queue is *wanted* while there may be something ready in it: it was notified, a beat found something, or the last claim
+was full. Only wanted queues are claimed from, and only while the consumer has capacity, so that an idle consumer costs
+one statement a second.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from app.broker import statements
+from app.broker.cursor import Cursor, Restarts
+from app.broker.delivery import Delivery, held
+from app.broker.link import Link, channel_of
+
+#: A batch that was done sooner than this may be followed by a larger one; one that took longer than the second holds
+#: what another consumer could do.
+EAGER_SECONDS: Final = 0.05
+PATIENT_SECONDS: Final = 0.2
+
+#: Full claims in a row after which a consumer says that it need not be woken.
+BUSY_AFTER: Final = 8
+
+#: What became due longer ago than this was dealt with by an earlier beat; now and then everything is looked at.
+HORIZON = timedelta(seconds=10)
+EVER = timedelta(days=36500)
+
+#: Beats from one tidying to the next.
+TIDY_EVERY: Final = 30
+
+
+class Consuming(Protocol):
+    """What the pump needs of a channel."""
+
+    @property
+    def active_queues(self) -> Sequence[str]:
+        """The queues that it consumes."""
+
+    def free_capacity(self) -> int:
+        """How many more messages its consumer may hold."""
+
+    def acknowledges(self, queue: str) -> bool:
+        """Whether what it gets from the queue is leased; otherwise it is gone when it is claimed."""
+
+    def claim(
+        self, queue: str, limit: int, *, cursor: Cursor | None = None, acknowledged: Sequence[Delivery] = ()
+    ) -> list[dict[str, Any]]:
+        """Lease messages."""
+
+
+class Pump:
+    """One per connection that consumes. Not thread-safe: it belongs to the thread that consumes."""
+
+    def __init__(
+        self,
+        link: Link,
+        name: str,
+        deliver: Callable[[dict[str, Any], str], None],
+        *,
+        loss_limit: int,
+        on_dead: Sequence[str],
+    ) -> None:
+        self._link, self._name, self._deliver = link, name, deliver
+        self._loss_limit, self._on_dead = loss_limit, on_dead
+        self._queues: dict[str, str] = {}
+        self._wanted: set[str] = set()
+        self._cursors: defaultdict[str, Cursor] = defaultdict(Cursor)
+        self._ahead: defaultdict[str, int] = defaultdict(int)
+        self._claimed_at: defaultdict[str, float] = defaultdict(float)
+        self._buffers: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self._acknowledged: list[Delivery] = []
+        self._restarts = Restarts()
+        self._beats = 0
+        self._claims = 0
+        self._full_claims = 0
+        self._busy = False
+        self.most_ahead = 0
+        """How many messages beyond its capacity a consumer may take along."""
+        self.idle = True
+        """Whether publishers are asked to wake us."""
+        self.claimed_at = time.monotonic()
+        """When something was last claimed."""
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that are consumed through this connection."""
+        return list(self._queues.values())
+
+    def consuming(self, queue: str) -> None:
+        """Begin with a queue: listen first, then look, so that nothing falls between."""
+        channel = channel_of(queue)
+        self._queues[channel] = queue
+        self._link.listen(channel)
+        self._link.execute(statements.ANNOUNCE, self._alive())
+        self.want(queue)
+
+    def not_consuming(self, queue: str) -> list[Delivery]:
+        """End with a queue; answers what was claimed ahead and must be given back."""
+        self._queues.pop(channel_of(queue), None)
+        self._wanted.discard(queue)
+        self._cursors.pop(queue, None)
+        self._link.unlisten(channel_of(queue))
+        self._link.execute(statements.ANNOUNCE, self._alive())
+        return [Delivery.of(message["properties"]) for message in self._buffers.pop(queue, ())]
+
+    def want(self, *queues: str) -> None:
+        """There may be something ready in these queues."""
+        self._wanted.update(queues)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Delete a finished message with the next claim or flush."""
+        self._acknowledged.append(delivery)
+
+    def flush(self) -> None:
+        """Delete what was finished since the last claim."""
+        done, self._acknowledged = self._acknowledged, []
+        if done:
+            self._link.execute(statements.ACKNOWLEDGE, {f"acked_{name}": values for name, values in held(done).items()})
+
+    def read_ahead(self) -> list[Delivery]:
+        """What was claimed and is not delivered yet."""
+        return [Delivery.of(message["properties"]) for buffer in self._buffers.values() for message in buffer]
+
+    def hear(self) -> None:
+        """Want the queues that were notified."""
+        self._wanted.update(queue for channel in self._link.heard() if (queue := self._queues.get(channel)))
+
+    def beat(self) -> None:
+        """Say that we live, make due messages ready, and want the queues that have some."""
+        if not self._queues:
+            return
+        restart = self._restarts.due
+        if restart:
+            for cursor in self._cursors.values():
+                cursor.restart()
+        began = time.monotonic()
+        tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
+        self._beats += 1
+        statement = statements.with_hooks(statements.BEAT, self._on_dead, tidy=tidy)
+        for queue, moved in self._link.execute(statement, self._beat_parameters(EVER if restart else HORIZON)):
+            if moved:
+                self._cursors[queue].restart()
+            self._wanted.add(queue)
+        if restart:
+            self._restarts.took(time.monotonic() - began)
+
+    def _beat_parameters(self, horizon: timedelta) -> dict[str, Any]:
+        cursors = [(queue, self._cursors[queue].parameters()) for queue in self.queues]
+        return self._alive() | {
+            "horizon": horizon,
+            "loss_limit": self._loss_limit,
+            "cursor_queues": [queue for queue, cursor in cursors for _ in cursor["after"]],
+            "priorities": [priority for _, cursor in cursors for priority in cursor["priorities"]],
+            "after": [after for _, cursor in cursors for after in cursor["after"]],
+        }
+
+    def _alive(self) -> dict[str, Any]:
+        return {"name": self._name, "queues": self.queues, "idle": self.idle}
+
+    def run_out(self, channels: Sequence[Consuming]) -> None:
+        """Deliver until nothing is wanted or nobody has room.
+
+        A notification may arrive inside the answer to a claim and leave the socket silent, so it is asked for after
+        each.
+        """
+        while True:
+            self.hear()
+            claims = self._claims
+            if not self.run(channels) and self._claims == claims:
+                return
+
+    def run(self, channels: Sequence[Consuming]) -> int:
+        """Deliver what each consumer has room for; answers how many messages. Not re-entered: a delivery may finish at
+        once and free its room.
+        """
+        if self._busy:
+            return 0
+        self._busy, delivered = True, 0
+        try:
+            for channel in list(channels):
+                for queue in channel.active_queues:
+                    delivered += self._serve(channel, queue)
+        finally:
+            self._busy = False
+        return delivered
+
+    def _serve(self, channel: Consuming, queue: str) -> int:
+        delivered = self._empty_buffer(channel, queue)
+        capacity = channel.free_capacity()
+        if queue in self._wanted and capacity:
+            self._buffers[queue].extend(self._claim(channel, queue, capacity))
+            delivered += self._empty_buffer(channel, queue)
+        return delivered
+
+    def _empty_buffer(self, channel: Consuming, queue: str) -> int:
+        delivered, buffer = 0, self._buffers[queue]
+        while buffer and channel.free_capacity():
+            self._deliver(buffer.popleft(), queue)
+            delivered += 1
+        return delivered
+
+    def _claim(self, channel: Consuming, queue: str, capacity: int) -> list[dict[str, Any]]:
+        # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
+        # arrives meanwhile.
+        self._wanted.discard(queue)
+        limit = capacity + (self._look_ahead(queue) if channel.acknowledges(queue) else 0)
+        cursor = self._cursors[queue]
+        self._claims += 1
+        done, self._acknowledged = self._acknowledged, []
+        messages = channel.claim(queue, limit, cursor=cursor, acknowledged=done)
+        if not messages and not cursor.at_the_beginning:
+            cursor.restart()
+            messages = channel.claim(queue, limit, cursor=cursor)
+        if messages:
+            self.claimed_at = time.monotonic()
+        if len(messages) < limit:
+            self._fell_asleep()
+        else:
+            self._wanted.add(queue)
+            self._grew_busy()
+        return messages
+
+    def _look_ahead(self, queue: str) -> int:
+        """How many messages beyond its capacity a consumer that is quick with them takes along."""
+        now = time.monotonic()
+        since, self._claimed_at[queue] = now - self._claimed_at[queue], now
+        if since < EAGER_SECONDS and self._full_claims:
+            self._ahead[queue] = min(2 * self._ahead[queue] + 1, self.most_ahead)
+        elif since > PATIENT_SECONDS:
+            self._ahead[queue] = 0
+        return self._ahead[queue]
+
+    def _grew_busy(self) -> None:
+        self._full_claims += 1
+        if self.idle and self._full_claims >= BUSY_AFTER:
+            self._set_idle(False)
+
+    def _fell_asleep(self) -> None:
+        self._full_claims = 0
+        if not self.idle:
+            # Look again at once: whoever published before this was known did not wake us.
+            self._set_idle(True)
+            self._wanted.update(self._queues.values())
+
+    def _set_idle(self, idle: bool) -> None:
+        self.idle = idle
+        self._link.execute(statements.SET_IDLE, {"name": self._name, "idle": idle})
+
+    def depart(self) -> None:
+        """Say that we go, having flushed what was finished."""
+        self.flush()
+        if self._queues:
+            self._link.execute(statements.DEPART, {"name": self._name})

@@ -1,0 +1,67 @@
+"""The messages in a consumer's hands, and what becomes of them."""
+
+from typing import TYPE_CHECKING, Any
+
+from kombu.transport import virtual
+
+from app.broker.delivery import SETTLED_BY_TASK, Delivery
+
+if TYPE_CHECKING:
+    from app.broker.channel import Channel
+
+
+class QoS(virtual.QoS):  # type: ignore[misc]
+    """What leaves it is acknowledged, given back or set aside in the database, never published again.
+
+    After a lost connection the channel belongs to none: what cannot be said any more is found out by its lease.
+    """
+
+    channel: "Channel"
+    _delivered: dict[str, Any]
+    _dirty: set[str]
+
+    def deliveries(self) -> list[Delivery]:
+        """Every lease that is held and must be renewed."""
+        return [
+            Delivery.of(message.properties) for tag, message in list(self._delivered.items()) if tag not in self._dirty
+        ]
+
+    def ack(self, delivery_tag: str) -> None:
+        """The work is done. A message that its task settles is only let go of."""
+        message = self._let_go(delivery_tag)
+        if message is not None and not message.properties.get(SETTLED_BY_TASK):
+            self.channel.acknowledge(Delivery.of(message.properties))
+        self.channel.capacity_freed()
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Give the message back, or set it aside.
+
+        One that its task settles comes back here only because its worker died, or because the consumer wants nothing
+        to do with it; the others were given back on purpose.
+        """
+        message = self._let_go(delivery_tag)
+        if message is not None:
+            delivery, by_task = Delivery.of(message.properties), bool(message.properties.get(SETTLED_BY_TASK))
+            if requeue:
+                self.channel.release([delivery], losses=int(by_task), requeues=int(not by_task))
+            else:
+                self.channel.bury(delivery, reason="rejected")
+        self.channel.capacity_freed()
+
+    def restore_unacked(self) -> None:
+        """Give everything back, uncounted."""
+        held = self.deliveries()
+        self._delivered.clear()
+        self._dirty.clear()
+        if held:
+            self.channel.release(held, losses=0, requeues=0)
+
+    def restore_unacked_once(self, stderr: object = None) -> None:
+        """At a graceful end: give everything back, uncounted."""
+        self._on_collect.cancel()
+        self.restore_unacked()
+
+    def _let_go(self, delivery_tag: str) -> Any:
+        message = self._delivered.get(delivery_tag)
+        self._quick_ack(delivery_tag)
+        return message

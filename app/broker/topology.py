@@ -1,0 +1,114 @@
+"""Queues and the exchanges' bindings, as every process sees them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from app.broker.link import Link
+
+DECLARE_QUEUE = """
+INSERT INTO broker.queues (name, message_ttl, expires, auto_delete)
+VALUES (%(queue)s, %(message_ttl)s, %(expires)s, %(auto_delete)s)
+ON CONFLICT (name) DO UPDATE
+SET used_at = now(), message_ttl = excluded.message_ttl, expires = excluded.expires, auto_delete = excluded.auto_delete
+"""
+DELETE_QUEUE = """
+WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s),
+     emptied AS (DELETE FROM broker.messages WHERE queue = %(queue)s AND state <> 'dead')
+DELETE FROM broker.queues WHERE name = %(queue)s
+"""
+DELETE_AUTOMATIC_QUEUE = """
+WITH ended AS (
+    DELETE FROM broker.queues
+    WHERE name = %(queue)s AND auto_delete AND NOT EXISTS (
+        SELECT FROM broker.consumers
+        WHERE %(queue)s = ANY (queues) AND name <> %(consumer)s AND seen_at > now() - interval '15 seconds'
+    )
+    RETURNING name
+), unbound AS (DELETE FROM broker.bindings USING ended WHERE queue = ended.name)
+DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
+"""
+HAS_QUEUE = "SELECT FROM broker.queues WHERE name = %(queue)s"
+HAS_CONSUMERS = """
+SELECT FROM broker.consumers WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds' LIMIT 1
+"""
+PURGE_QUEUE = "DELETE FROM broker.messages WHERE queue = %(queue)s AND state IN ('ready', 'delayed')"
+SIZE = """
+SELECT count(*) FROM broker.messages
+WHERE queue = %(queue)s AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())
+"""
+BIND = """
+INSERT INTO broker.bindings (exchange, routing_key, pattern, queue)
+VALUES (%(exchange)s, %(routing_key)s, %(pattern)s, %(queue)s)
+ON CONFLICT DO NOTHING
+"""
+UNBIND = """
+DELETE FROM broker.bindings
+WHERE exchange = %(exchange)s AND routing_key = %(routing_key)s AND queue = %(queue)s
+"""
+BINDINGS = "SELECT routing_key, pattern, queue FROM broker.bindings WHERE exchange = %(exchange)s"
+
+
+def declare_queue(link: Link, queue: str, *, auto_delete: bool, arguments: Mapping[str, Any]) -> None:
+    """Make a queue or renew what is known of it. AMQP's arguments ``x-message-ttl`` and ``x-expires`` are in
+    milliseconds.
+    """
+    link.execute(
+        DECLARE_QUEUE,
+        {
+            "queue": queue,
+            "auto_delete": auto_delete,
+            "message_ttl": _milliseconds(arguments.get("x-message-ttl")),
+            "expires": _milliseconds(arguments.get("x-expires")),
+        },
+    )
+
+
+def delete_queue(link: Link, queue: str) -> None:
+    """Delete a queue with its bindings and messages; what is dead in it stays for people."""
+    link.execute(DELETE_QUEUE, {"queue": queue})
+
+
+def delete_automatic_queue(link: Link, queue: str, *, consumer: str) -> None:
+    """Delete the queue if it is to end with its last consumer, and `consumer` was that."""
+    link.execute(DELETE_AUTOMATIC_QUEUE, {"queue": queue, "consumer": consumer})
+
+
+def has_queue(link: Link, queue: str) -> bool:
+    """Whether the queue was declared."""
+    return link.execute(HAS_QUEUE, {"queue": queue}).rowcount == 1
+
+
+def has_consumers(link: Link, queue: str) -> bool:
+    """Whether anybody consumes from the queue."""
+    return link.execute(HAS_CONSUMERS, {"queue": queue}).rowcount == 1
+
+
+def purge(link: Link, queue: str) -> int:
+    """Delete what waits in a queue; answers how many messages. What is leased stays with its holder."""
+    return int(link.execute(PURGE_QUEUE, {"queue": queue}).rowcount)
+
+
+def size(link: Link, queue: str) -> int:
+    """How many messages are ready."""
+    row = link.execute(SIZE, {"queue": queue}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def bind(link: Link, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    """Let what is published to the exchange reach the queue."""
+    link.execute(BIND, {"exchange": exchange, "routing_key": routing_key, "pattern": pattern, "queue": queue})
+
+
+def unbind(link: Link, exchange: str, routing_key: str, queue: str) -> None:
+    """End a binding."""
+    link.execute(UNBIND, {"exchange": exchange, "routing_key": routing_key, "queue": queue})
+
+
+def bindings(link: Link, exchange: str) -> list[tuple[str, str, str]]:
+    """(routing key, pattern, queue) of every binding of an exchange."""
+    return link.execute(BINDINGS, {"exchange": exchange}).fetchall()
+
+
+def _milliseconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(milliseconds=value)
