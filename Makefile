@@ -12,9 +12,10 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 # uv installs several times faster where it is there; pip does it everywhere else.
-INSTALL = if command -v uv >/dev/null 2>&1; \
-	then VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes --only-binary :all: -r; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r
+INSTALL = install() { if command -v uv >/dev/null 2>&1; \
+	then VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes --only-binary :all: -r "$$1"; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$$1"; \
+	fi; }; install
 RUN = $(VENV)/.run-installed
 DEV = $(VENV)/.dev-installed
 
@@ -67,11 +68,11 @@ $(BIN)/python:
 
 $(RUN): requirements.txt app/toolchains/assemblyscript/package-lock.json | $(BIN)/python
 	@echo "  ..   installing the requirements"
-	@$(INSTALL) requirements.txt; fi
+	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m app.toolchains.install
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)
 	@echo "  ..   installing what the tests need"
-	@$(INSTALL) requirements-dev.txt; fi
+	@$(INSTALL) requirements-dev.txt
 	@touch $@

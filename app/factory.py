@@ -5,6 +5,7 @@ from flask import Flask
 from app.executions import api as executions
 from app.executions.waiting import Waiters
 from app.functions import api as functions
+from app.http import pages
 from app.http.blueprints import document
 from app.http.bodies import OrjsonProvider
 from app.http.correlation import correlate_requests
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> Flask:
     correlate_requests(app)
     api = document(app)
     answer_with_problems(app)
+    app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     for package in (functions, executions, operations):
         api.register_blueprint(package.blueprint)

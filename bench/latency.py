@@ -61,25 +61,27 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     stamps = home / "stamps"
-    environment = os.environ | {"KILN_HOME": str(home), "KILN_LOG_LEVEL": "info", "BENCH_STAMPS": str(stamps)}
-    entry = ("bench.stages", "bench.stages:app") if stamped else ("worker", "wsgi:app")
-    celery = [sys.executable, "-m", "celery", "-A", entry[0], "worker", "--pool", "prefork", "--loglevel", "warning"]
+    environment = os.environ | {
+        "KILN_HOME": str(home),
+        "KILN_LOG_LEVEL": "info",
+        "BENCH_STAMPS": str(stamps),
+        "PORT": str(port),
+    }
+    celery_app, web = ("bench.stages", "bench.stages") if stamped else ("worker", "wsgi")
+    celery = [sys.executable, "-m", "celery", "-A", celery_app, "worker", "--pool", "prefork", "--loglevel", "warning"]
     celery += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "64", "--no-ws"]
-    granian += ["--http", "1", "--log-level", "warning"]
     commands = [
         [*celery, "--queues", "compile", "--concurrency", "1", "--hostname", "compile@%h"],
         [*celery, "--queues", "execute", "--concurrency", "2", "--hostname", "execute@%h"],
-        [*granian, "--port", str(port), entry[1]],
+        [sys.executable, "-m", web],
     ]
     with EmbeddedPostgres(home):
         migrate = [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"]
         subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
-        processes = []
         with (home / "processes.log").open("wb") as log:
-            for command in commands:
-                process = {"BENCH_PROCESS": "celery" if "celery" in command else "web"}
-                processes.append(subprocess.Popen(command, cwd=ROOT, env=environment | process, stdout=log, stderr=log))
+            processes = [
+                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) for command in commands
+            ]
         try:
             await_ready(port)
             yield port, stamps

@@ -1,11 +1,12 @@
 """Stamps of one execution's way, for `bench/latency.py`: the entries of web and worker with their steps wrapped.
 
-`granian … bench.stages:app` is the web, `celery -A bench.stages worker …` the worker. Every step appends a line to the
+`python -m bench.stages` is the web, `celery -A bench.stages worker …` the worker. Every step appends a line to the
 file that BENCH_STAMPS names: `<execution id> <step> <nanoseconds of CLOCK_MONOTONIC>`, a clock that all processes
 share.
 """
 
 import os
+import runpy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -60,11 +61,9 @@ wrap(queries, "finish", lambda _c, _d, execution_id, _e: execution_id, "finish",
 wrap(Waiters, "_resolve", lambda _self, execution_id, _result: execution_id, "heard", None)
 stamp_claims()
 
-if "celery" in os.environ.get("BENCH_PROCESS", ""):
+if __name__ == "__main__":
+    runpy.run_module("wsgi", run_name="__main__")
+else:
     from worker import celery
 
-    app: Any = celery
-else:
-    from wsgi import app as flask_app
-
-    app = flask_app
+    app = celery

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import Celery
 
+from app.broker import Keeper
 from app.executions import running
 from app.functions.artifacts import Modules
 from app.platform import Platform
@@ -16,6 +17,8 @@ from tasks.attempt import attempt
 def register_execute(celery: Celery, platform: Platform) -> None:
     """Bind the task to a platform; each child makes its own module cache when it first needs it, after the fork."""
 
+    keeper = Keeper(platform.settings.database_url, lease_seconds=platform.settings.lease_seconds)
+
     @cache
     def modules() -> Modules:
         return Modules(platform)
@@ -24,4 +27,4 @@ def register_execute(celery: Celery, platform: Platform) -> None:
     def run_execution(self: Any, *, execution_id: str) -> None:
         give_up = lambda delivery: running.give_up(platform, delivery, UUID(execution_id))  # noqa: E731 - one expression, used once
         with attempt(platform, self.request, give_up, execution_id=execution_id) as delivery:
-            running.execute(platform, modules(), delivery, UUID(execution_id))
+            running.execute(platform, modules(), keeper, delivery, UUID(execution_id))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from kombu import Connection
 
-from app.broker import Delivery, register_transport
+from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
 from app.executions.queries import BEGIN
 from app.functions import compiling
@@ -26,6 +26,7 @@ class Workbench:
         register_transport()
         self._platform = platform
         self._modules = Modules(platform)
+        self._keeper = Keeper(platform.settings.database_url, lease_seconds=platform.settings.lease_seconds)
         options = {"on_claim": {"execute": BEGIN}, "lease_seconds": platform.settings.lease_seconds}
         self._connection = Connection(platform.settings.database_url, transport_options=options)
         self._stop = threading.Event()
@@ -43,7 +44,7 @@ class Workbench:
         if message["headers"]["task"] == Task.COMPILE:
             compiling.compile_version(self._platform, delivery, UUID(ids["function_id"]), ids["number"])
         else:
-            running.execute(self._platform, self._modules, delivery, UUID(ids["execution_id"]))
+            running.execute(self._platform, self._modules, self._keeper, delivery, UUID(ids["execution_id"]))
 
     def drain(self) -> int:
         """Work until both queues are empty; answers how many messages that took."""

@@ -40,10 +40,13 @@ The tables come from the migrations; connecting creates nothing.
 from kombu.transport import TRANSPORT_ALIASES
 
 from app.broker.delivery import Delivery, LeaseLost, bury, release, renew, settle
+from app.broker.keeping import Keeper, Kept
 from app.broker.publishing import addressed_to, publishing_in
 
 __all__ = [
     "Delivery",
+    "Keeper",
+    "Kept",
     "LeaseLost",
     "addressed_to",
     "bury",

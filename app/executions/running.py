@@ -5,30 +5,37 @@ from uuid import UUID
 
 import structlog
 
-from app.broker import Delivery
+from app.broker import Delivery, Keeper
 from app.executions import queries
 from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
 from app.functions.artifacts import Modules
 from app.platform import Platform
 from app.wasm.limits import Limits
 from app.wasm.outcome import Outcome
-from app.wasm.run import run
+from app.wasm.run import interrupt, run
 
 log = structlog.get_logger()
 
 _MIB = 1 << 20
 
 
-def execute(platform: Platform, modules: Modules, delivery: Delivery, execution_id: UUID) -> None:
+def execute(platform: Platform, modules: Modules, keeper: Keeper, delivery: Delivery, execution_id: UUID) -> None:
     """Run the function once and write the end; the message goes in the same transaction. Nothing is open while the
-    function runs.
+    function runs, and it is stopped when its message has been taken away.
 
     What the claim did not bring along is not to be run: the execution has ended already, and the message is only
     settled.
     """
     carried = delivery.carried
-    end = Finish(Status.CANCELLED) if carried is None else _run(platform, modules, execution_id, carried)
-    _finish(platform, delivery, execution_id, end)
+    if carried is None:
+        _finish(platform, delivery, execution_id, Finish(Status.CANCELLED))
+        return
+    with keeper.keeping(delivery, interrupt) as kept:
+        end = _run(platform, modules, execution_id, carried)
+    if kept.lost:
+        log.warning("execution.stopped", message=delivery.tag)
+    else:
+        _finish(platform, delivery, execution_id, end)
 
 
 def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:

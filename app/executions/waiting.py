@@ -67,12 +67,20 @@ class Waiters:
                 queries.notify(connection, self.channel)
             self._thread.join(timeout=2 * SECOND_LOOK_SECONDS)
 
+    def let_go(self) -> None:
+        """Let everybody who waits go on without a result, and nobody wait any more."""
+        self._closed = True
+        with self._lock:
+            waiting = [one for places in self._waiting.values() for one in places]
+        for one in waiting:
+            one.resolve(None)
+
     @contextmanager
     def expect(self, execution_id: UUID) -> Iterator[Waiting | None]:
         """A place to wait for an execution, taken before it is submitted so that its end cannot be missed; none when
         all places are taken.
         """
-        if not self._places.acquire(blocking=False):
+        if self._closed or not self._places.acquire(blocking=False):
             yield None
             return
         waiting = Waiting()

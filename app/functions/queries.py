@@ -25,17 +25,26 @@ WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id
 """
 
 
-def find(session: Session, function_id: UUID, *, lock: bool = False) -> tuple[Function, Version] | None:
-    """A function that is not deleted, with its latest version; `lock` keeps other writers out until the transaction
-    ends.
-    """
+def find(session: Session, function_id: UUID) -> tuple[Function, Version] | None:
+    """A function that is not deleted, with its latest version, without locks."""
     statement = (
         select(Function, Version)
         .join(Version, (Version.function_id == Function.id) & (Version.number == Function.latest_version))
         .where(Function.id == function_id, Function.deleted_at.is_(None))
     )
-    row = session.execute(statement.with_for_update(of=Function) if lock else statement).one_or_none()
+    row = session.execute(statement).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+def lock(session: Session, function_id: UUID) -> tuple[Function, Version] | None:
+    """The same, with other writers of the function kept out until the transaction ends.
+
+    The function is locked before its version is looked for: a join that waited for the lock would look for the version
+    that was the latest before.
+    """
+    statement = select(Function).where(Function.id == function_id, Function.deleted_at.is_(None)).with_for_update()
+    function = session.execute(statement).scalar_one_or_none()
+    return None if function is None else (function, session.get_one(Version, (function.id, function.latest_version)))
 
 
 def page(session: Session, *, before: UUID | None, limit: int) -> Sequence[tuple[Function, Version]]:

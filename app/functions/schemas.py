@@ -67,6 +67,19 @@ def _language(*, required: bool = False) -> Plain:
     )
 
 
+def _only_null() -> fields.Field[Any]:
+    """What every function answers as null by now: accepted as such, and anything else would not be honoured."""
+    error = "This server honours nothing but null here."
+    return fields.Raw(allow_none=True, validate=validate.Equal(None, error=error))
+
+
+def _only_empty() -> fields.Field[Any]:
+    """What every function answers as an empty list by now."""
+    return fields.List(
+        fields.UUID(), validate=validate.Length(max=0, error="This server honours nothing but an empty list here.")
+    )
+
+
 class FunctionWrite(WireSchema):
     """What may be changed of a function; what is left out stays."""
 
@@ -76,6 +89,10 @@ class FunctionWrite(WireSchema):
     source = Plain(metadata={"description": "The whole source; for every language but `wasm`."})
     wasm = Base64(metadata={"description": "A prebuilt module in base64; for language `wasm`.", "format": "byte"})
     limits = fields.Nested(LimitsSchema)
+    environment_id = _only_null()
+    retry = _only_null()
+    allowed_users = _only_empty()
+    allowed_groups = _only_empty()
 
     class Meta(WireSchema.Meta):
         """Code comes in the member that its language uses, or not at all."""

@@ -136,7 +136,7 @@ def etag(function: Function) -> str:
 
 
 def _found(session: Session, function_id: UUID, *, if_match: str | None) -> tuple[Function, Version]:
-    found = queries.find(session, function_id, lock=True)
+    found = queries.lock(session, function_id)
     if found is None:
         raise UnknownFunction
     if if_match is not None and if_match not in {"*", etag(found[0])}:

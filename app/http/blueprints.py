@@ -19,9 +19,9 @@ from app.platform import Platform
 
 
 class IdConverter(BaseConverter):
-    """`<id:function_id>` in a route: a malformed id is an address that nothing has."""
+    """`<id:function_id>` in a route: a malformed id is an address that nothing has, whatever the method."""
 
-    regex = "[^/]+"
+    regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
     def to_python(self, value: str) -> UUID:
         """The id, or the routing error that ends as 404."""

@@ -19,6 +19,9 @@ from app.http.wire import NO_NUL
 #: Deeper nesting than anybody writes; recursive readers down the way stay far from their own limits.
 MAX_DEPTH = 32
 
+#: Python reads no longer ones, because it would take quadratic time.
+LONGEST_INTEGER = 4300
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -69,7 +72,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(msg)
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > LONGEST_INTEGER:
+        msg = f"An integer has more than {LONGEST_INTEGER} digits"
+        raise ValueError(msg)
+    return int(digits)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer)
 
 
 def _object(text: str) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 from psycopg import errors as database_errors
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -51,6 +51,8 @@ CONTENT_TYPE = "application/problem+json"
 
 RETRY_AFTER_SECONDS = 2
 
+LONGEST_ADDRESS = 8192
+
 
 class Problem(Exception):
     """A request that cannot be answered as asked."""
@@ -68,21 +70,26 @@ class Problem(Exception):
         self.code, self.detail, self.errors, self.headers, self.members = code, detail, errors, headers or {}, members
 
 
-def render(problem: Problem) -> Response:
-    """The response that says it."""
-    status, title = PROBLEMS[problem.code]
-    body: dict[str, Any] = {
-        "type": TYPE.format(code=problem.code),
+def document(code: str, detail: str, *, correlation_id: str | None, **members: Any) -> dict[str, Any]:
+    """The members of RFC 9457 and ours."""
+    status, title = PROBLEMS[code]
+    return {
+        "type": TYPE.format(code=code),
         "title": title,
         "status": status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "correlationId": g.get("correlation_id"),
-        **problem.members,
+        "detail": detail,
+        "code": code,
+        "correlationId": correlation_id,
+        **members,
     }
-    if problem.errors is not None:
-        body["errors"] = problem.errors
-    return Response(current_app.json.dumps(body), status, problem.headers, content_type=CONTENT_TYPE)
+
+
+def render(problem: Problem) -> Response:
+    """The response that says it."""
+    errors = {} if problem.errors is None else {"errors": problem.errors}
+    correlation_id = g.get("correlation_id")
+    body = document(problem.code, problem.detail, correlation_id=correlation_id, **problem.members, **errors)
+    return Response(current_app.json.dumps(body), body["status"], problem.headers, content_type=CONTENT_TYPE)
 
 
 def from_http_exception(error: HTTPException) -> Problem:
@@ -161,6 +168,11 @@ def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
 
 def answer_with_problems(app: Flask) -> None:
     """Every error of every route becomes a problem; an unexpected one is logged and says nothing of its cause."""
+
+    @app.before_request
+    def refuse_long_addresses() -> None:
+        if len(request.full_path) > LONGEST_ADDRESS:
+            raise Problem("uri_too_long", f"An address has at most {LONGEST_ADDRESS} characters.")
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:

@@ -31,7 +31,7 @@ class ProcessSpec:
 
 # The web goes first, so that nothing new arrives; workers then finish what they hold: a compilation or an execution at
 # most.
-_STOPPING = {"web": (10, 0), "execute": (35, 1), "compile": (125, 1)}
+_STOPPING = {"web": (10, 0), "execute": (75, 1), "compile": (125, 1)}
 
 
 def read_procfile(path: Path, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,12 @@
 """What a compiler says, made fit for the author: bounded, printable, without this machine's paths, never empty."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
 from app.toolchains.errors import CompileFailed, CompilerExceededOutput, CompilerOutOfMemory, CompilerTimedOut
-from app.toolchains.jail import JailLimits, JailResult
+from app.toolchains.jail import JailError, JailLimits, JailResult
 
 MAX_BYTES = 64 * 1024
 _CUT = "\n…"
@@ -37,7 +38,10 @@ def source_failed(source_name: str, message: str, log: str = "") -> CompileFaile
 
 
 def unfinished(result: JailResult, limits: JailLimits, source_name: str) -> CompileFailed:
-    """The failure of a compiler that ended without saying what is wrong with the source: a limit, or its own crash."""
+    """The failure of a compiler that ended without saying what is wrong with the source: a limit, or its own crash.
+
+    Raises JailError where neither we nor the compiler ended it, so that the compilation is tried again.
+    """
     start = f"{source_name}:1:1: "
     log = readable(result.stderr)
     if result.timed_out:
@@ -48,5 +52,7 @@ def unfinished(result: JailResult, limits: JailLimits, source_name: str) -> Comp
         return CompilerExceededOutput(
             f"{start}the compiler wrote more than it may ({limits.output_bytes >> 20} MiB of module)", log
         )
+    if result.returncode == -signal.SIGKILL:
+        raise JailError("the compiler was killed from outside")
     end = f"signal {-result.returncode}" if result.returncode < 0 else f"exit code {result.returncode}"
     return CompileFailed(f"{start}the compiler ended without a module ({end})", log)

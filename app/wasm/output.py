@@ -29,7 +29,7 @@ def checked(text: str) -> str:
     if not text:
         raise invalid("it is empty")
     try:
-        value = json.loads(text, parse_constant=_constant, parse_float=_float)
+        value = json.loads(text, parse_constant=_constant, parse_float=_float, parse_int=_int)
         _check_depth(value, text)
         if _ESCAPED_SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
@@ -72,6 +72,13 @@ def _float(digits: str) -> float:
     if math.isinf(number):
         raise ValueError("a number is too large")
     return number
+
+
+def _int(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError("an integer has too many digits") from None
 
 
 def invalid(reason: str) -> Ended:

@@ -53,6 +53,11 @@ def run(
         return host.execute(prepared, input, Guest(wasmtime.Store(host.engine), limits, context, environment))
 
 
+def interrupt() -> None:
+    """Ends the guest that runs in this process, if one does, as its deadline would; any thread may call it."""
+    _host().interrupt()
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A module with its imports resolved."""
@@ -94,6 +99,9 @@ class _Host:
             yield
         finally:
             self._busy.release()
+
+    def interrupt(self) -> None:
+        self._watchdog.interrupt()
 
     def execute(self, prepared: _Prepared, text: str, guest: Guest) -> Outcome:
         output: str | None = None

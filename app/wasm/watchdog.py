@@ -46,6 +46,13 @@ class Watchdog:
         with self._changed:
             self._deadline = None
 
+    def interrupt(self) -> None:
+        """Bring the deadline forward to now, if anything runs."""
+        with self._changed:
+            if self._deadline is not None and not self._interrupted:
+                self._deadline = time.monotonic()
+                self._changed.notify()
+
     def _watch(self) -> None:
         with self._changed:
             while True:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from celery import Celery
-from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
+from pytest_celery import CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from app.executions import queries as executions
 from app.functions import queries as functions
@@ -88,12 +88,12 @@ class Client:
     """A REST client."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
         self._session = requests.Session()
 
     def __call__(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """One request."""
-        return self._session.request(method, self._address + path, timeout=90, **kwargs)
+        return self._session.request(method, self.address + path, timeout=90, **kwargs)
 
     def register(self, name: str, language: str, source: str, **members: Any) -> str:
         """Register a function; answers its id."""
@@ -118,19 +118,31 @@ class Client:
 
 
 @pytest.fixture
-def api(environment: dict[str, str], tmp_path: Path) -> Iterator[Client]:
-    """A client of a real web server."""
+def web(environment: dict[str, str], tmp_path: Path) -> Iterator[LocalProcess]:
+    """A real web server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    argv = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "--no-ws", "wsgi:app"]
-    server = LocalProcess("web", argv, environment=environment, log=tmp_path / "web.log", needle="Started worker")
-    server.ready()
-    client = Client(f"http://127.0.0.1:{port}")
+        environment = environment | {"PORT": str(probe.getsockname()[1])}
+    server = LocalProcess("web", ["wsgi"], environment=environment, log=tmp_path / "web.log", needle="")
+    yield server
+    server.teardown()
+
+
+@pytest.fixture
+def api(web: LocalProcess) -> Iterator[Client]:
+    """A client of it."""
+    client = Client(f"http://127.0.0.1:{web.environment['PORT']}")
     _await(client)
     yield client
     client.close()
-    server.teardown()
+
+
+@pytest.fixture
+def kiln(celery_setup: CeleryTestSetup, api: Client) -> Client:
+    """Web and workers, all ready."""
+    for node in celery_setup.worker_cluster:
+        node.container.ready()
+    return api
 
 
 def _await(client: Client) -> None:

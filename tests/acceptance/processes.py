@@ -27,7 +27,7 @@ class LocalProcess(CeleryTestContainer):  # type: ignore[misc]
     ) -> None:
         self._name = name
         self._argv = [sys.executable, "-m", *argv]
-        self._environment = os.environ | environment
+        self.environment = os.environ | environment
         self._log = log
         self._needle = needle
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +37,7 @@ class LocalProcess(CeleryTestContainer):  # type: ignore[misc]
         self._log.write_bytes(b"")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._argv, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._argv, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
 
     @property

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
 from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
@@ -26,14 +25,6 @@ SLOW = """
       (br_if $again (i64.lt_u (local.get $i) (i64.const 3000000000))))
     (i64.or (i64.shl (i64.extend_i32_u (local.get $p)) (i64.const 32)) (i64.extend_i32_u (local.get $n)))))
 """
-
-
-@pytest.fixture
-def kiln(celery_setup: CeleryTestSetup, api: Client) -> Client:
-    """Web and workers, all ready."""
-    for node in celery_setup.worker_cluster:
-        node.container.ready()
-    return api
 
 
 def test_a_killed_worker_gives_its_execution_to_the_next(
@@ -130,3 +121,19 @@ def _until(condition: Callable[[], object], *, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)
+
+
+def test_what_is_deleted_while_it_runs_gives_its_place_to_others(kiln: Client) -> None:
+    # Given a function whose executions occupy every child of the worker
+    hogs, quick = kiln.register("hog", "wat", LOOP, limits={"timeoutMs": 60_000}), kiln.register("quick", "wat", ECHO)
+    kiln.compiled(hogs)
+    kiln.compiled(quick)
+    for _ in range(2):
+        kiln("POST", f"/functions/{hogs}/execute", json={}, headers={"Prefer": "respond-async"})
+    _until(lambda: len(kiln("GET", "/executions?status=RUNNING").json()["items"]) == 2)
+    # When it is deleted
+    assert kiln("DELETE", f"/functions/{hogs}").status_code == 204
+    # Then others need not wait for its time limit
+    body = kiln("POST", f"/functions/{quick}/execute", json={"input": 1}, headers={"Prefer": "wait=10"}).json()
+    assert body["status"] == "COMPLETED"
+    assert body["queueMs"] < 5_000

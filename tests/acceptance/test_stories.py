@@ -4,21 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
 from tests.programs import ECHO, TRAP
 
 SHOUT = "export function handle(input: string): string { return input.toUpperCase(); }"
-
-
-@pytest.fixture
-def kiln(celery_setup: CeleryTestSetup, api: Client) -> Client:
-    """Web and workers, all ready."""
-    for node in celery_setup.worker_cluster:
-        node.container.ready()
-    return api
 
 
 def test_stories(kiln: Client, celery_setup: CeleryTestSetup, rows: Callable[..., list[Any]]) -> None:

@@ -166,6 +166,11 @@ def test_a_name_that_breaks_the_rule_is_refused(client: FlaskClient, name: str) 
     assert body["errors"][0]["pointer"] == "/name"
 
 
+def test_what_every_function_has_is_accepted_back(client: FlaskClient) -> None:
+    function = register(client, environmentId=None, retry=None, allowedUsers=[], allowedGroups=[])
+    assert (function["environmentId"], function["allowedUsers"]) == (None, [])
+
+
 @pytest.mark.parametrize(
     ("members", "pointer"),
     [
@@ -178,7 +183,8 @@ def test_a_name_that_breaks_the_rule_is_refused(client: FlaskClient, name: str) 
         ({"limits": {"timeoutMs": True}}, "/limits/timeoutMs"),
         ({"limits": {"memoryMb": 100_000}}, "/limits/memoryMb"),
         ({"limits": {"cpu": 1}}, "/limits/cpu"),
-        ({"allowedUsers": []}, "/allowedUsers"),
+        ({"allowedUsers": ["01890000-0000-7000-8000-000000000000"]}, "/allowedUsers"),
+        ({"environmentId": "01890000-0000-7000-8000-000000000000"}, "/environmentId"),
         ({"id": "x"}, "/id"),
     ],
 )

@@ -50,8 +50,19 @@ def test_a_lone_surrogate_is_refused(client: FlaskClient) -> None:
 
 
 def test_an_unknown_route_is_not_found(client: FlaskClient) -> None:
-    for path in ("/nope", "/functions/x/y/z", "/console/nope", "//", "/functions//execute"):
+    for path in ("/nope", "/functions/x/y/z", "/console/nope", "/functions//execute"):
         assert_problem(client.get(path), "not_found")
+
+
+def test_a_malformed_id_is_not_found_whatever_the_method(client: FlaskClient) -> None:
+    for method in ("GET", "PUT", "DELETE", "POST"):
+        assert_problem(client.open("/functions/x", method=method, json={}), "not_found")
+
+
+def test_the_addresses_that_people_click_lead_somewhere(client: FlaskClient) -> None:
+    assert client.get("/").headers["Location"] == "/docs"
+    type_ = client.get("/nope").get_json()["type"]
+    assert 'id="not_found"' in client.get(type_.partition("#")[0]).get_data(as_text=True)
 
 
 def test_a_wrong_method_names_the_right_ones(client: FlaskClient) -> None:

@@ -37,7 +37,7 @@ def test_json_text_is_an_answer_as_it_stands(answer: str) -> None:
         (b"NaN", "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b"1e999", "a number is too large"),
-        (b"9" * 100_000, "limit"),
+        (b"9" * 100_000, "digits"),
         (b"[" * 1_000_000, "nested too deeply"),
         (b"[" * 501 + b"]" * 501, "nested too deeply"),
         (b'"\xff"', "not UTF-8 at byte 1"),

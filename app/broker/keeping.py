@@ -1,0 +1,121 @@
+"""Keeps the lease of what a process works on, beside the work itself: whoever works holds, and stops when it no longer
+does.
+
+A consumer renews what it has in hand from its event loop. That is not enough where the loop may be away, be it for a
+lost connection, while the work goes on in another process.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from app.broker.delivery import Delivery, LeaseLost, renew
+from app.broker.link import SESSION_OPTIONS
+
+#: Work that is done sooner costs no statement; longer work hears within this time that its message was taken away.
+RENEWAL_SECONDS: Final = 1.0
+
+#: A lease that could not be renewed counts as lost this long before it ends, so that two never work on one message.
+MARGIN_SECONDS: Final = 1.0
+
+
+class Kept:
+    """One piece of work and its lease."""
+
+    def __init__(self, delivery: Delivery, on_lost: Callable[[], None], lease_seconds: float) -> None:
+        self.delivery = delivery
+        self.lost = False
+        """Whether the lease has gone, or will have before it can be renewed: the result must not be written."""
+        self._on_lost = on_lost
+        self._lease_seconds = lease_seconds
+        self._held_until = time.monotonic() + lease_seconds
+
+    def renew(self, connection: "psycopg.Connection[Any]") -> None:
+        """Hold on for another lease; raises psycopg's errors as they are."""
+        asked_at = time.monotonic()
+        try:
+            renew(connection, self.delivery, lease_seconds=self._lease_seconds)
+        except LeaseLost:
+            self.give_up()
+        else:
+            self._held_until = asked_at + self._lease_seconds
+
+    def give_up_in_time(self) -> None:
+        """Give up where the lease is about to end."""
+        if time.monotonic() > self._held_until - MARGIN_SECONDS:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Stop the work, once."""
+        if not self.lost:
+            self.lost = True
+            self._on_lost()
+
+
+class Keeper:
+    """One thread a process, and one connection once work takes longer than `RENEWAL_SECONDS`.
+
+    The thread looks now and then instead of being told, which would cost every short piece of work a switch.
+    """
+
+    def __init__(self, url: str, *, lease_seconds: float) -> None:
+        self._url = url
+        self._lease_seconds = lease_seconds
+        self._every_seconds = min(RENEWAL_SECONDS, lease_seconds / 4)
+        self._lock = threading.Lock()
+        self._kept: Kept | None = None
+        self._renew_at = 0.0
+        self._pid = 0
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def keeping(self, delivery: Delivery, on_lost: Callable[[], None]) -> Iterator[Kept]:
+        """Keep the lease while the block runs. `on_lost` is called at most once, from another thread, and never after
+        the block.
+        """
+        kept = Kept(delivery, on_lost, self._lease_seconds)
+        with self._lock:
+            self._kept = kept
+            self._renew_at = time.monotonic() + self._every_seconds
+            if self._pid != os.getpid():
+                self._pid, self._connection = os.getpid(), None
+                threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
+        try:
+            yield kept
+        finally:
+            with self._lock:
+                self._kept = None
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._every_seconds / 4)
+            with self._lock:
+                if self._kept is not None and time.monotonic() >= self._renew_at:
+                    self._renew(self._kept)
+                    self._renew_at = time.monotonic() + self._every_seconds
+
+    def _renew(self, kept: Kept) -> None:
+        try:
+            kept.renew(self._connected())
+        except psycopg.Error:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            kept.give_up_in_time()
+
+    def _connected(self) -> "psycopg.Connection[Any]":
+        if self._connection is None:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                application_name="kiln lease keeper",
+                options=SESSION_OPTIONS,
+                connect_timeout=2,
+                tcp_user_timeout=int(self._lease_seconds * 500),
+            )
+        return self._connection

@@ -1,0 +1,22 @@
+"""The two addresses that people click: the bare one, and the types of problems."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, redirect
+from werkzeug.wrappers import Response as BaseResponse
+
+_PROBLEMS = Path(__file__).resolve().parents[2] / "docs" / "problems.md"
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.get("/")
+def front() -> BaseResponse:
+    """The API's documentation."""
+    return redirect("/docs")
+
+
+@blueprint.get("/docs/problems")
+def problems() -> Response:
+    """What each problem's `type` leads to."""
+    return Response(_PROBLEMS.read_text(), mimetype="text/markdown")
