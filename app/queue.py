@@ -15,6 +15,7 @@ from celery import Celery
 from sqlalchemy.orm import Session
 
 from app.broker import Delivery, addressed_to, register_transport, statements
+from app.broker.bootsteps import add_bootsteps
 from app.broker.delivery import SETTLED_BY_TASK
 
 #: Raised when the shape of our messages changes; a worker gives back what it does not know.
@@ -139,4 +140,5 @@ def create_celery(
         worker_proc_alive_timeout=30,
         enable_utc=True,
     )
+    add_bootsteps(celery)
     return celery

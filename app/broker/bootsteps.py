@@ -1,0 +1,45 @@
+"""What a Celery worker does beside its own steps when this transport feeds it."""
+
+import time
+from typing import Any, Final
+
+from celery import Celery, bootsteps
+from kombu.common import ignore_errors
+
+#: A child that is free takes what is written to it much sooner.
+HAND_OVER_SECONDS: Final = 2.0
+
+
+def add_bootsteps(app: Celery) -> None:
+    """Give the workers of `app` these steps."""
+    app.steps["consumer"].add(HandOver)
+
+
+class HandOver(bootsteps.StartStopStep):  # type: ignore[misc]
+    """When a worker is told to stop: nothing new is claimed, and what was claimed reaches a child or goes back.
+
+    Celery's prefork pool writes to its children from the event loop, which has ended by then: a message claimed in the
+    last moment stays in its buffer, and the worker waits for its result for ever.
+    """
+
+    requires = ("celery.worker.consumer:Tasks",)
+
+    def stop(self, consumer: Any) -> None:
+        """Run the loop until every job has been accepted; give the others up, so that their messages are released."""
+        pool: Any = getattr(consumer.pool, "_pool", None)
+        if consumer.blueprint.state == bootsteps.RUN or not hasattr(pool, "outbound_buffer"):
+            return  # Only the connection is made anew, or another kind of pool has no such buffer.
+        if consumer.task_consumer is not None:
+            ignore_errors(consumer, consumer.task_consumer.cancel)
+        loop, deadline = consumer.hub.create_loop(), time.monotonic() + HAND_OVER_SECONDS
+        while _unaccepted(pool) and time.monotonic() < deadline:
+            try:
+                next(loop)
+            except StopIteration:
+                loop = consumer.hub.create_loop()
+        if _unaccepted(pool):
+            pool.flush()
+
+
+def _unaccepted(pool: Any) -> bool:
+    return any(not job._accepted for job in tuple(pool._cache.values()))  # noqa: SLF001 - billiard has no other word for it
