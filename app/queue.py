@@ -134,7 +134,8 @@ def create_celery(
         task_create_missing_queues=True,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        worker_send_task_events=False,
+        # Kept in the database: see `app.broker.events`.
+        worker_send_task_events=True,
         worker_max_tasks_per_child=10_000,
         # A child that is slow to start on a busy machine is not dead.
         worker_proc_alive_timeout=30,

@@ -123,6 +123,9 @@ class Settings:
     max_log_bytes: int = _setting(
         "KILN_MAX_LOG_BYTES", "65536", _whole(0, 1 << 20), "Logs kept of an execution; the rest is cut."
     )
+    event_days: int = _setting(
+        "KILN_EVENT_DAYS", "7", _whole(1, 400), "Days for which workers' and tasks' events are kept."
+    )
     lease_seconds: int = _setting(
         "KILN_LEASE_SECONDS", "15", _whole(2, 3600), "How long a silent worker keeps its messages."
     )

@@ -4,15 +4,32 @@ import time
 from typing import Any, Final
 
 from celery import Celery, bootsteps
+from celery.worker.consumer import Gossip, Mingle
 from kombu.common import ignore_errors
+
+from app.broker.transport import Transport
 
 #: A child that is free takes what is written to it much sooner.
 HAND_OVER_SECONDS: Final = 2.0
 
 
 def add_bootsteps(app: Celery) -> None:
-    """Give the workers of `app` these steps."""
-    app.steps["consumer"].add(HandOver)
+    """Give the workers of `app` these steps, and those of Celery's own that it knows only of its first transports to
+    work.
+    """
+    app.steps["consumer"].update([Name, HandOver])
+    for step in (Gossip, Mingle):
+        step.compatible_transports = step.compatible_transports | {Transport.driver_type}
+
+
+class Name(bootsteps.StartStopStep):  # type: ignore[misc]
+    """A worker's leases are held in the name of its node."""
+
+    requires = ("celery.worker.consumer:Connection",)
+
+    def start(self, consumer: Any) -> None:
+        """Name the connection that consumes."""
+        consumer.connection.transport.rename(consumer.hostname)
 
 
 class HandOver(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -37,6 +37,18 @@ class Carrier(Protocol):
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a message that is done, now or with the next claim."""
 
+    def keep(self, exchange: str, body: str) -> None:
+        """Append to the log that an exchange is."""
+
+    def follow(self, queue: str, exchange: str, pattern: str) -> None:
+        """Let a queue read on in that log from now, what fits the pattern."""
+
+    def follows(self, queue: str) -> bool:
+        """Whether a queue reads in a log."""
+
+    def unread(self, queue: str) -> list[str]:
+        """The next events of a queue that does."""
+
     def capacity_freed(self) -> None:
         """A consumer may take more."""
 
@@ -52,7 +64,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     body_encoding = "utf-8"
     from_transport_options = (
         *virtual.Channel.from_transport_options,
-        *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit"),
+        *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit", "kept_exchanges"),
     )
     label_headers: tuple[str, str] = ("function_id", "execution_id")
     lease_seconds: float = 15
@@ -60,6 +72,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     on_dead: Sequence[str] = ()
     loss_limit: int = LOSS_LIMIT
     requeue_limit: int = REQUEUE_LIMIT
+    kept_exchanges: Sequence[str] = ("celeryev",)
     connection: Carrier | None
 
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
@@ -81,6 +94,16 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return timedelta(seconds=self.lease_seconds)
 
     # Publishing
+
+    def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **kwargs: Any) -> None:
+        """Publish a message; what goes to an exchange that is a log is appended there once."""
+        if exchange in self.kept_exchanges and self.connection is not None:
+            if message.get("content-type") != "application/json":
+                error = "events are kept as JSON only: set event_serializer to json"
+                raise ValueError(error)
+            self.connection.keep(exchange, message["body"])
+        else:
+            super().basic_publish(message, exchange, routing_key, **kwargs)
 
     def _put(self, queue: str, message: dict[str, Any], **_kwargs: Any) -> None:
         headers = message.get("headers") or {}
@@ -139,6 +162,9 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 
         Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
         """
+        if self.connection is not None and self.connection.follows(queue):
+            events = self.connection.unread(queue)
+            return [_happened(queue, events)] if events else []
         cursor = cursor or Cursor()
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
         if self.acknowledges(queue):
@@ -169,7 +195,8 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         )
 
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
-        """Consume from `queue`, hearing its notifications from now on."""
+        """Consume from `queue`, hearing its notifications from now on. What a log gives needs no acknowledgement."""
+        no_ack = no_ack or (self.connection is not None and self.connection.follows(queue))
         if no_ack:
             self._no_ack.add(queue)
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
@@ -262,6 +289,8 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return topology.size(self.link, queue)
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        if exchange in self.kept_exchanges and self.connection is not None:
+            self.connection.follow(queue, exchange, pattern or "")
         topology.bind(self.link, exchange, routing_key or "", pattern or "", queue)
 
     def queue_unbind(
@@ -324,3 +353,18 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return payload
+
+
+def _happened(queue: str, events: Sequence[str]) -> dict[str, Any]:
+    """Events as one message, in the form in which Celery's own senders group them."""
+    return {
+        "body": f"[{','.join(events)}]",
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {},
+        "properties": {
+            "delivery_tag": f"{queue}.{id(events)}",
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "body_encoding": "utf-8",
+        },
+    }

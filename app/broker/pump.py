@@ -65,7 +65,7 @@ class Pump:
     ) -> None:
         self._link, self._name, self._deliver = link, name, deliver
         self._loss_limit, self._on_dead = loss_limit, on_dead
-        self._queues: dict[str, str] = {}
+        self._channels: dict[str, str] = {}
         self._wanted: set[str] = set()
         self._cursors: defaultdict[str, Cursor] = defaultdict(Cursor)
         self._ahead: defaultdict[str, int] = defaultdict(int)
@@ -87,24 +87,37 @@ class Pump:
     @property
     def queues(self) -> list[str]:
         """The queues that are consumed through this connection."""
-        return list(self._queues.values())
+        return list(self._channels)
 
-    def consuming(self, queue: str) -> None:
-        """Begin with a queue: listen first, then look, so that nothing falls between."""
-        channel = channel_of(queue)
-        self._queues[channel] = queue
-        self._link.listen(channel)
+    def consuming(self, queue: str, *, wakes: str | None = None) -> None:
+        """Begin with a queue: listen first, then look, so that nothing falls between. It is woken by its own name, or
+        by that of the exchange that `wakes` it.
+        """
+        self._channels[queue] = channel_of(wakes or queue)
+        self._link.listen(self._channels[queue])
         self._link.execute(statements.ANNOUNCE, self._alive())
         self.want(queue)
 
     def not_consuming(self, queue: str) -> list[Delivery]:
         """End with a queue; answers what was claimed ahead and must be given back."""
-        self._queues.pop(channel_of(queue), None)
+        channel = self._channels.pop(queue, None)
         self._wanted.discard(queue)
         self._cursors.pop(queue, None)
-        self._link.unlisten(channel_of(queue))
-        self._link.execute(statements.ANNOUNCE, self._alive())
+        if channel is not None and channel not in self._channels.values():
+            self._link.unlisten(channel)
+        if self._channels:
+            self._link.execute(statements.ANNOUNCE, self._alive())
+        else:
+            self._link.execute(statements.DEPART, {"name": self._name})
         return [Delivery.of(message["properties"]) for message in self._buffers.pop(queue, ())]
+
+    def rename(self, name: str) -> None:
+        """Go by another name from now on; what is held stays with the old one."""
+        if self._channels:
+            self._link.execute(statements.DEPART, {"name": self._name})
+        self._name = name
+        if self._channels:
+            self._link.execute(statements.ANNOUNCE, self._alive())
 
     def want(self, *queues: str) -> None:
         """There may be something ready in these queues."""
@@ -126,11 +139,13 @@ class Pump:
 
     def hear(self) -> None:
         """Want the queues that were notified."""
-        self._wanted.update(queue for channel in self._link.heard() if (queue := self._queues.get(channel)))
+        heard = self._link.heard()
+        if heard:
+            self._wanted.update(queue for queue, channel in self._channels.items() if channel in heard)
 
     def beat(self) -> None:
         """Say that we live, make due messages ready, and want the queues that have some."""
-        if not self._queues:
+        if not self._channels:
             return
         restart = self._restarts.due
         if restart:
@@ -243,7 +258,7 @@ class Pump:
         if not self.idle:
             # Look again at once: whoever published before this was known did not wake us.
             self._set_idle(True)
-            self._wanted.update(self._queues.values())
+            self._wanted.update(self._channels)
 
     def _set_idle(self, idle: bool) -> None:
         self.idle = idle
@@ -252,5 +267,5 @@ class Pump:
     def depart(self) -> None:
         """Say that we go, having flushed what was finished."""
         self.flush()
-        if self._queues:
+        if self._channels:
             self._link.execute(statements.DEPART, {"name": self._name})

@@ -15,6 +15,7 @@ from kombu.transport import virtual
 from app.broker import statements
 from app.broker.channel import Channel
 from app.broker.delivery import Delivery, held
+from app.broker.events import EventReader, EventWriter
 from app.broker.link import Link
 from app.broker.pump import Pump
 
@@ -67,6 +68,13 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._timers: list[Any] = []
         self._flush_due = False
         self._loop: Any = None
+        self._writers: dict[str, EventWriter] = {}
+        self._followed: dict[str, tuple[str, EventReader]] = {}
+
+    def rename(self, name: str) -> None:
+        """Let operators read `name` where this connection consumes and holds."""
+        self.consumer_name = name
+        self.pump.rename(name)
 
     def driver_version(self) -> str:
         """For kombu's reports."""
@@ -110,6 +118,9 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         found out by its lease.
         """
         self._leave_loop()
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
         try:
             super().close_connection(connection)
             if self._pump is not None:
@@ -140,11 +151,12 @@ class Transport(virtual.Transport):  # type: ignore[misc]
 
     def consuming(self, queue: str) -> None:
         """A channel begins to consume `queue`."""
-        self.link.heard()
-        self.pump.consuming(queue)
+        followed = self._followed.get(queue)
+        self.pump.consuming(queue, wakes=followed and followed[0])
 
     def not_consuming(self, queue: str) -> None:
         """The last consumer of `queue` here has gone; what it had not seen yet goes back."""
+        self._followed.pop(queue, None)
         if self._pump is not None:
             ahead = self._pump.not_consuming(queue)
             if ahead:
@@ -162,6 +174,27 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         elif not self._flush_due:
             self._flush_due = True
             self._loop.call_later(FLUSH_SECONDS, self._flush)
+
+    def keep(self, exchange: str, body: str) -> None:
+        """Append to the log that an exchange is; a thread writes it soon."""
+        if exchange not in self._writers:
+            self._writers[exchange] = EventWriter(self.client.hostname, exchange)
+        self._writers[exchange].append(body)
+
+    def follow(self, queue: str, exchange: str, pattern: str) -> None:
+        """Let a queue read on in that log from now, what fits the pattern."""
+        self._followed[queue] = exchange, EventReader(self.link, pattern)
+
+    def follows(self, queue: str) -> bool:
+        """Whether a queue reads in a log."""
+        return queue in self._followed
+
+    def unread(self, queue: str) -> list[str]:
+        """The next events of a queue that does."""
+        events, more = self._followed[queue][1].read(self.link)
+        if more:
+            self.want(queue)
+        return events
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -211,8 +244,12 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._loop = None
 
     def _on_beat(self) -> None:
-        self.pump.beat()
+        self._beat()
         self._run()
+
+    def _beat(self) -> None:
+        self.pump.beat()
+        self.pump.want(*self._followed)
 
     def _on_lease(self) -> None:
         self.renew(self.pump.read_ahead())
@@ -234,7 +271,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         while True:
             self.pump.hear()
             if monotonic() >= beat_at:
-                self.pump.beat()
+                self._beat()
                 beat_at = monotonic() + self.polling_interval
             if self.pump.run(self.channels):
                 return

@@ -8,7 +8,8 @@ from flask.views import MethodView
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.cursors import PageQuery, paged
 from app.operations import service
-from app.operations.schemas import MessagePage, QueuePage
+from app.operations.domain import EventFilter
+from app.operations.schemas import EventPage, EventQuery, MessagePage, QueuePage, WorkerPage
 from app.operations.service import UnknownQueue
 
 blueprint = ResourceBlueprint("operations", __name__, description="For operators.")
@@ -29,6 +30,35 @@ class Queues(MethodView):
         return {"items": service.queues(platform()), "next_cursor": None}
 
 
+@blueprint.route("/operations/workers")
+class Workers(MethodView):
+    """All workers."""
+
+    @blueprint.response(200, WorkerPage)
+    def get(self) -> dict[str, Any]:
+        """List the workers that were heard of within the hour."""
+        return {"items": service.workers(platform()), "next_cursor": None}
+
+
+@blueprint.route("/operations/events")
+class Events(MethodView):
+    """What happened."""
+
+    @blueprint.arguments(EventQuery, location="query")
+    @blueprint.response(200, EventPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List what happened to workers and tasks, newest first."""
+        wanted = EventFilter(
+            type=query["type"].replace("*", "%") if "type" in query else None,
+            **{name: query[name] for name in ("worker", "task_id", "since", "until") if name in query},
+        )
+
+        def fetch(before: UUID | None, limit: int) -> list[dict[str, Any]]:
+            return service.events(platform(), wanted, before=_number(before), limit=limit)
+
+        return paged(fetch, query, lambda row: UUID(int=row["id"]))
+
+
 @blueprint.route("/operations/queues/<string:name>/messages")
 class Messages(MethodView):
     """The messages of one queue."""
@@ -39,8 +69,11 @@ class Messages(MethodView):
         """List the messages of a queue, oldest first: whose they are, how old, in whose hands."""
 
         def fetch(after: UUID | None, limit: int) -> list[dict[str, Any]]:
-            return service.messages(
-                platform(), name, after=None if after is None else min(after.int, _LARGEST_ID), limit=limit
-            )
+            return service.messages(platform(), name, after=_number(after), limit=limit)
 
         return paged(fetch, query, lambda row: UUID(int=row["id"]))
+
+
+def _number(cursor: UUID | None) -> int | None:
+    """The place that a cursor stands for; one that was tampered with is the end."""
+    return None if cursor is None else min(cursor.int, _LARGEST_ID)

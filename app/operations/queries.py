@@ -1,10 +1,13 @@
 """Statements on the broker's tables, for people, and on what upkeep tends."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection
+
+from app.operations.domain import EventFilter
 
 QUEUES = """
 SELECT queue.name,
@@ -51,6 +54,26 @@ SELECT DISTINCT unnest(queues) FROM broker.consumers WHERE seen_at > now() - int
 REVISION = "SELECT version_num FROM alembic_version"
 
 CREATE_PARTITION = "SELECT create_executions_partition(%(month)s)"
+
+CREATE_EVENTS_PARTITION = "SELECT broker.create_events_partition(%(day)s)"
+DROP_EVENTS = "SELECT broker.drop_events_before(%(first_day)s)"
+
+#: Every worker that was heard of: those that consume now, and those that only the kept events still know.
+WORKERS = """
+SELECT coalesce(consumer.name, heard.worker) AS name,
+       coalesce(consumer.seen_at > now() - interval '15 seconds', false) AS online,
+       coalesce(consumer.queues, '{}') AS queues, consumer.started_at,
+       greatest(consumer.seen_at, heard.kept_at) AS seen_at,
+       (heard.event ->> 'active')::integer AS active, (heard.event ->> 'processed')::bigint AS processed,
+       (heard.event ->> 'pid')::integer AS pid, heard.event ->> 'sw_ver' AS celery_version,
+       (SELECT count(*) FROM broker.messages WHERE holder = consumer.name AND state = 'leased') AS leased
+FROM (SELECT * FROM broker.consumers WHERE name LIKE '%%@%%') AS consumer
+FULL JOIN (
+    SELECT DISTINCT ON (worker) worker, kept_at, event FROM broker.events
+    WHERE type LIKE 'worker-%%' AND kept_at > now() - interval '1 hour' ORDER BY worker, id DESC
+) AS heard ON heard.worker = consumer.name
+ORDER BY name
+"""
 
 #: Executions of deleted functions, some at a time so that no lock is held for long.
 PURGE_EXECUTIONS = """
@@ -99,6 +122,38 @@ def revision(connection: Connection) -> str | None:
 def create_partition(connection: Connection, month: date) -> None:
     """Make the executions' partition of a month if it is missing."""
     connection.exec_driver_sql(CREATE_PARTITION, {"month": month})
+
+
+def create_events_partition(connection: Connection, day: date) -> None:
+    """Make the events' partition of a day if it is missing."""
+    connection.exec_driver_sql(CREATE_EVENTS_PARTITION, {"day": day})
+
+
+def drop_events(connection: Connection, first_day: date) -> int:
+    """Drop the events of whole days before one; answers how many days."""
+    return int(connection.exec_driver_sql(DROP_EVENTS, {"first_day": first_day}).scalar_one())
+
+
+def workers(connection: Connection) -> list[dict[str, Any]]:
+    """The workers that were heard of within the hour."""
+    return [dict(row._mapping) for row in connection.exec_driver_sql(WORKERS, {})]
+
+
+def events(connection: Connection, wanted: EventFilter, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The newest events before an id that match."""
+    conditions = {
+        "type LIKE %(type)s": wanted.type,
+        "worker = %(worker)s": wanted.worker,
+        "task_id = %(task_id)s": wanted.task_id,
+        "kept_at >= %(since)s": wanted.since,
+        "kept_at < %(until)s": wanted.until,
+        "id < %(before)s": before,
+    }
+    where = " AND ".join(["true", *(condition for condition, value in conditions.items() if value is not None)])
+    statement = f"SELECT id, kept_at, type, worker, task_id, event::text FROM broker.events WHERE {where}"
+    parameters = asdict(wanted) | {"before": before, "limit": limit}
+    rows = connection.exec_driver_sql(f"{statement} ORDER BY id DESC LIMIT %(limit)s", parameters)
+    return [dict(row._mapping) for row in rows]
 
 
 def purge_executions(connection: Connection, *, limit: int) -> int:

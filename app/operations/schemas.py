@@ -1,8 +1,10 @@
 """Queues and messages on the wire."""
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
-from app.http.wire import Time, WireSchema
+from app.http.bodies import JsonText
+from app.http.cursors import PageQuery
+from app.http.wire import Plain, Time, WireSchema
 
 
 class QueueRead(WireSchema):
@@ -23,6 +25,62 @@ class QueuePage(WireSchema):
     """The queues."""
 
     items = fields.List(fields.Nested(QueueRead), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class WorkerRead(WireSchema):
+    """A worker."""
+
+    name = fields.String(required=True)
+    online = fields.Boolean(required=True)
+    queues = fields.List(fields.String(), required=True)
+    started_at = Time(required=True, allow_none=True)
+    seen_at = Time(required=True)
+    leased = fields.Integer(required=True, metadata={"description": "Messages in its hands."})
+    active = fields.Integer(required=True, allow_none=True, metadata={"description": "Tasks it said it runs."})
+    processed = fields.Integer(required=True, allow_none=True)
+    pid = fields.Integer(required=True, allow_none=True)
+    celery_version = fields.String(required=True, allow_none=True)
+
+
+class WorkerPage(WireSchema):
+    """The workers."""
+
+    items = fields.List(fields.Nested(WorkerRead), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class EventQuery(PageQuery, WireSchema):
+    """Which events."""
+
+    type = Plain(
+        validate=validate.Regexp(r"^[a-z]+(-[a-z]+)*(-\*)?\Z", error="A type is like task-failed or task-*."),
+        metadata={
+            "description": "One type, or all that begin alike: `task-failed`, `task-*`.",
+            "pattern": r"^[a-z]+(-[a-z]+)*(-\*)?$",
+        },
+    )
+    worker = Plain()
+    task_id = Plain(metadata={"description": "An execution's id for what happened to it."})
+    since = Time(data_key="from")
+    until = Time(data_key="to")
+
+
+class EventRead(WireSchema):
+    """Something that happened to a worker or a task."""
+
+    id = fields.Integer(required=True)
+    at = Time(required=True, attribute="kept_at", metadata={"description": "When it was kept."})
+    type = fields.String(required=True)
+    worker = fields.String(required=True, allow_none=True)
+    task_id = fields.String(required=True, allow_none=True)
+    event = JsonText(required=True, metadata={"allOf": [{"type": "object"}], "description": "As Celery sent it."})
+
+
+class EventPage(WireSchema):
+    """A page of events."""
+
+    items = fields.List(fields.Nested(EventRead), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations import queries
+from app.operations.domain import EventFilter
 from app.platform import Platform
 from app.queue import Queue
 
@@ -39,6 +40,18 @@ def queues(platform: Platform) -> list[dict[str, Any]]:
     with platform.database.statement() as connection:
         rows, flow = queries.queues(connection, [queue.value for queue in Queue]), queries.flow(connection)
     return [row | {"in_per_minute": flow[row["name"]][0], "out_per_minute": flow[row["name"]][1]} for row in rows]
+
+
+def workers(platform: Platform) -> list[dict[str, Any]]:
+    """The workers, those that are gone among them for an hour."""
+    with platform.database.statement() as connection:
+        return queries.workers(connection)
+
+
+def events(platform: Platform, wanted: EventFilter, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The newest kept events before an id."""
+    with platform.database.statement() as connection:
+        return queries.events(connection, wanted, before=before, limit=limit)
 
 
 def messages(platform: Platform, queue: str, *, after: int | None, limit: int) -> list[dict[str, Any]]:

@@ -20,12 +20,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.logs import configure_logs, log_context
 from app.operations import queries
 from app.platform import Platform
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 log = structlog.get_logger()
 
 #: Months that have a partition before their first execution comes.
 MONTHS_AHEAD = 3
+
+#: Days that have a partition before their first event comes.
+DAYS_AHEAD = 2
 
 PURGE_BATCH = 5_000
 
@@ -33,7 +36,7 @@ PURGE_BATCH = 5_000
 _LOCKS = 0x6B656570
 
 
-def create_partitions(connection: Connection) -> None:
+def create_partitions(connection: Connection, _settings: Settings) -> None:
     """Partitions for this month and the next ones."""
     month = datetime.now(UTC).date().replace(day=1)
     for _ in range(MONTHS_AHEAD + 1):
@@ -41,7 +44,15 @@ def create_partitions(connection: Connection) -> None:
         month = (month + timedelta(days=32)).replace(day=1)
 
 
-def purge_deleted(connection: Connection) -> None:
+def keep_events(connection: Connection, settings: Settings) -> None:
+    """Partitions for the events of the next days, and none for those that are old."""
+    today = datetime.now(UTC).date()
+    for ahead in range(DAYS_AHEAD + 1):
+        queries.create_events_partition(connection, today + timedelta(days=ahead))
+    queries.drop_events(connection, today - timedelta(days=settings.event_days))
+
+
+def purge_deleted(connection: Connection, _settings: Settings) -> None:
     """What deleted functions left behind."""
     while queries.purge_executions(connection, limit=PURGE_BATCH):
         pass
@@ -55,11 +66,12 @@ class Chore:
 
     name: str
     every_seconds: float
-    do: Callable[[Connection], None]
+    do: Callable[[Connection, Settings], None]
 
 
 CHORES = (
     Chore("partitions", 3600, create_partitions),
+    Chore("events", 3600, keep_events),
     Chore("purge", 60, purge_deleted),
 )
 
@@ -75,7 +87,7 @@ def do_chore(platform: Platform, chore: Chore) -> bool:
                 if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", (_LOCKS, number)).scalar_one():
                     return False
                 try:
-                    chore.do(connection)
+                    chore.do(connection, platform.settings)
                 finally:
                     connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", (_LOCKS, number))
         except SQLAlchemyError:

@@ -1,0 +1,145 @@
+"""Exchanges that are a log: what is published to them is appended once and kept, and every reader reads on from its own
+place. Celery's events go this way (exchange ``celeryev``), so that history outlives whoever watches it.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from typing import Any, Final
+
+import psycopg
+
+from app.broker.link import SESSION_OPTIONS, Link, channel_of
+
+log = logging.getLogger(__name__)
+
+#: Events of one process are written at most so often, many at a time.
+FLUSH_SECONDS: Final = 0.05
+
+#: What waits while the database is away; beyond it the oldest are dropped, for events are no work.
+MOST_WAITING: Final = 20_000
+
+#: One writing takes at most so many messages, each of one event or of some.
+BATCH: Final = 1_000
+
+#: How long after an event with a higher number one with a lower may still appear: numbers are given before the commit.
+LATENESS_SECONDS: Final = 1.0
+
+#: Events of one reading.
+PAGE: Final = 500
+
+#: Append events, and wake whoever reads.
+APPEND = """
+WITH kept AS (
+    INSERT INTO broker.events (type, worker, task_id, event)
+    SELECT event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
+    FROM json_array_elements(%(events)s::json) AS event
+    RETURNING id
+)
+SELECT pg_notify(%(channel)s, '') FROM kept
+WHERE EXISTS (SELECT FROM broker.bindings WHERE exchange = %(exchange)s) LIMIT 1
+"""
+
+#: What was appended beyond a place, without what was read already. Readers are live: what is older than a minute is
+#: history, and for others to read.
+READ = """
+SELECT id, event::text FROM broker.events
+WHERE id > %(after)s AND kept_at > now() - interval '1 minute' AND id <> ALL (%(seen)s)
+  AND replace(type, '-', '.') ~ %(pattern)s
+ORDER BY id
+LIMIT %(limit)s
+"""
+
+END = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM broker.events_id_seq"
+
+
+class EventWriter:
+    """A thread with a connection that appends what a process publishes to one exchange. Events that were not written
+    when the process is killed are lost.
+    """
+
+    def __init__(self, url: str, exchange: str) -> None:
+        self._url, self._exchange = url, exchange
+        self._waiting: deque[str] = deque(maxlen=MOST_WAITING)
+        self._asked = threading.Event()
+        self._pid = 0
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def append(self, body: str) -> None:
+        """Keep an event, or a list of events, given as JSON text; returns at once."""
+        self._waiting.append(body[1:-1] if body.startswith("[") else body)
+        if self._pid != os.getpid():
+            self._pid, self._asked = os.getpid(), threading.Event()
+            self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+            self._thread.start()
+        self._asked.set()
+
+    def close(self) -> None:
+        """Write what waits, for at most two seconds, and end the thread."""
+        self._closed = True
+        self._asked.set()
+        if self._thread is not None and self._pid == os.getpid():
+            self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        connection: psycopg.Connection[Any] | None = None
+        while not self._closed or self._waiting:
+            self._asked.wait()
+            self._asked.clear()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+            try:
+                connection = connection or self._connect()
+                if batch:
+                    self._write(connection, batch)
+            except psycopg.Error:
+                log.warning("events not written yet", exc_info=True)
+                self._waiting.extendleft(reversed(batch))
+                connection = None
+                if self._closed:
+                    return
+                time.sleep(1)
+            if self._waiting:
+                self._asked.set()
+            if not self._closed:
+                time.sleep(FLUSH_SECONDS)
+        if connection is not None:
+            connection.close()
+
+    def _write(self, connection: "psycopg.Connection[Any]", batch: list[str]) -> None:
+        parameters = {"events": f"[{','.join(batch)}]", "exchange": self._exchange}
+        connection.execute(APPEND, parameters | {"channel": channel_of(self._exchange)})
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        # An event that a crash of the server takes along is no loss worth a flush to disk.
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            application_name="kiln event writer",
+            options=f"{SESSION_OPTIONS} -c synchronous_commit=off",
+            connect_timeout=5,
+        )
+
+
+class EventReader:
+    """A place in the log, from which one queue reads on what fits its binding's pattern."""
+
+    def __init__(self, link: Link, pattern: str) -> None:
+        self._pattern = pattern
+        row = link.execute(END).fetchone()
+        self._after = int(row[0]) if row else 0
+        self._seen: dict[int, float] = {}
+
+    def read(self, link: Link) -> tuple[list[str], bool]:
+        """The next events as JSON texts, and whether there may be more."""
+        parameters = {"after": self._after, "seen": list(self._seen), "pattern": self._pattern, "limit": PAGE}
+        rows = link.execute(READ, parameters).fetchall()
+        now = time.monotonic()
+        self._seen |= {number: now for number, _ in rows}
+        settled = [number for number, seen_at in self._seen.items() if seen_at < now - LATENESS_SECONDS]
+        if settled:
+            self._after = max(settled)
+            self._seen = {number: at for number, at in self._seen.items() if number > self._after}
+        return [event for _, event in rows], len(rows) == PAGE

@@ -1,0 +1,90 @@
+"""Celery's events: written once, kept, read by everybody from their own place."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.events import EventDispatcher, EventReceiver
+from kombu import Connection
+
+from app.settings import Settings
+
+Connect = Callable[..., Connection]
+Rows = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def celery(settings: Settings) -> Celery:
+    """A Celery application without workers."""
+    return Celery("events", broker=settings.database_url, set_as_current=False)
+
+
+def capture(celery: Celery, connection: Connection, count: int, then: Callable[[], None]) -> list[dict[str, Any]]:
+    """What a receiver hears of what happens after it listens."""
+    got: list[dict[str, Any]] = []
+    receiver = EventReceiver(connection, handlers={"*": got.append}, app=celery)
+    with receiver.consumer_context(wakeup=False) as (listening, _channel, _consumers):
+        then()
+        deadline = time.monotonic() + 10
+        while len(got) < count and time.monotonic() < deadline:
+            try:
+                listening.drain_events(timeout=0.5)
+            except TimeoutError:
+                continue
+    return got
+
+
+def test_every_receiver_hears_every_event_in_order(celery: Celery, connect: Connect) -> None:
+    sender = connect()
+
+    def happen() -> None:
+        with EventDispatcher(sender, hostname="w@h", app=celery) as dispatcher:
+            for number in range(5):
+                dispatcher.send("task-custom", uuid=str(number))
+
+    first: list[dict[str, Any]] = []
+    second = capture(celery, connect(), 5, lambda: first.extend(capture(celery, connect(), 5, happen)))
+    assert [event["uuid"] for event in first] == [event["uuid"] for event in second] == list("01234")
+
+
+def test_grouped_events_are_kept_one_by_one(celery: Celery, connect: Connect, rows: Rows) -> None:
+    sender = connect()
+    with EventDispatcher(sender, hostname="w@h", app=celery, buffer_group=["task"], buffer_limit=100) as dispatcher:
+        for number in range(3):
+            dispatcher.send("task-received", uuid=f"t{number}")
+        dispatcher.send("worker-online")
+        dispatcher.flush()
+    sender.release()
+    kept = rows("SELECT type, worker, task_id FROM broker.events ORDER BY type, task_id")
+    assert kept == [("task-received", "w@h", f"t{number}") for number in range(3)] + [("worker-online", "w@h", None)]
+
+
+def test_what_a_receiver_leaves_behind_is_nothing(celery: Celery, connect: Connect, rows: Rows) -> None:
+    capture(celery, connect(), 0, lambda: None)
+    assert rows("SELECT FROM broker.queues") == rows("SELECT FROM broker.bindings") == []
+
+
+def test_an_event_committed_late_is_read_all_the_same(celery: Celery, connect: Connect, database: Any) -> None:
+    sender = connect()
+
+    def happen() -> None:
+        database.execute("INSERT INTO broker.events (type, event) VALUES ('task-late', '{\"type\": \"task-late\"}')")
+        with EventDispatcher(sender, hostname="w@h", app=celery) as dispatcher:
+            dispatcher.send("task-early")
+        time.sleep(0.2)
+        database.commit()
+
+    assert {event["type"] for event in capture(celery, connect(polling_interval=0.1), 2, happen)} == {
+        "task-early",
+        "task-late",
+    }
+
+
+def test_old_days_are_dropped_whole(rows: Rows) -> None:
+    rows("SELECT broker.create_events_partition('2020-01-01')")
+    rows("INSERT INTO broker.events (kept_at, type, event) VALUES ('2020-01-01T12:00Z', 'old', '{}')")
+    rows("INSERT INTO broker.events (type, event) VALUES ('new', '{}')")
+    assert rows("SELECT broker.drop_events_before((now() AT TIME ZONE 'UTC')::date - 7)") == [(1,)]
+    assert rows("SELECT type FROM broker.events") == [("new",)]
