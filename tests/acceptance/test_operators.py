@@ -1,0 +1,75 @@
+"""Celery's own tools work on this broker as on any other."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from pytest_celery import CeleryTestSetup
+
+from tests.acceptance.conftest import Client
+from tests.programs import ECHO
+
+Rows = Callable[..., list[Any]]
+
+
+def test_operators_look_and_steer(
+    kiln: Client, celery_setup: CeleryTestSetup, celery_setup_app: Celery, environment: dict[str, str], rows: Rows
+) -> None:
+    """One pair of workers answers all of them: starting it takes longer than any."""
+    nodes = [row[0] for row in rows("SELECT name FROM broker.consumers WHERE name LIKE '%%@%%' ORDER BY name")]
+    assert [node.partition("@")[0] for node in nodes] == ["compile", "execute"]
+    inspect, control = celery_setup_app.control.inspect(timeout=3), celery_setup_app.control
+
+    assert sorted(inspect.ping()) == nodes
+    assert set(inspect.registered()[nodes[1]]) == {"executions.run", "functions.compile"}
+    assert inspect.active()[nodes[1]] == inspect.reserved()[nodes[1]] == []
+    assert inspect.stats()[nodes[1]]["pool"]["max-concurrency"] == 2
+    assert inspect.query_task("nothing")[nodes[1]] == {}
+
+    only = {"destination": [nodes[1]], "reply": True, "timeout": 3}
+    for reply in (
+        control.rate_limit("executions.run", "1000/s", **only),
+        control.time_limit("executions.run", soft=300, hard=400, **only),
+        control.pool_grow(1, **only),
+        control.pool_shrink(1, **only),
+        control.add_consumer("extra", **only),
+        control.cancel_consumer("extra", **only),
+    ):
+        assert "ok" in reply[0][nodes[1]], reply
+
+    # What happens is kept, and dumped live.
+    environment = {"PATH": "", **environment}
+    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "worker", "events", "--dump"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as dump:
+        assert dump.stdout is not None
+        until(lambda: rows("SELECT FROM broker.bindings WHERE exchange = 'celeryev'"))
+        function_id = kiln.register("echo", "wat", ECHO)
+        kiln.compiled(function_id)
+        execution = kiln("POST", f"/functions/{function_id}/execute", json={"input": 1}).json()
+        until(lambda: len(kept(kiln, execution["id"])) == 3)
+        time.sleep(1)
+        dump.terminate()
+        said = dump.stdout.read().decode()
+    assert kept(kiln, execution["id"]) == ["task-succeeded", "task-started", "task-received"]
+    assert execution["id"] in said
+
+    # A worker that is told to end ends, and says so.
+    control.broadcast("shutdown", destination=[nodes[0]])
+    until(lambda: not rows("SELECT FROM broker.consumers WHERE name = %s", nodes[0]))
+
+
+def kept(kiln: Client, execution_id: str) -> list[str]:
+    """What was kept of an execution, newest first."""
+    items = kiln("GET", f"/operations/events?taskId={execution_id}").json()["items"]
+    return [item["type"] for item in items]
+
+
+def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
