@@ -9,6 +9,9 @@ from kombu.common import ignore_errors
 
 from app.broker.transport import Transport
 
+#: How long an event of a task waits for others.
+EVENTS_WAIT_SECONDS: Final = 0.1
+
 #: A child that is free takes what is written to it much sooner.
 HAND_OVER_SECONDS: Final = 2.0
 
@@ -17,7 +20,7 @@ def add_bootsteps(app: Celery) -> None:
     """Give the workers of `app` these steps, and those of Celery's own that it knows only of its first transports to
     work.
     """
-    app.steps["consumer"].update([Name, HandOver])
+    app.steps["consumer"].update([Name, EventBatches, HandOver])
     for step in (Gossip, Mingle):
         step.compatible_transports = step.compatible_transports | {Transport.driver_type}
 
@@ -30,6 +33,35 @@ class Name(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, consumer: Any) -> None:
         """Name the connection that consumes."""
         consumer.connection.transport.rename(consumer.hostname)
+
+
+class EventBatches(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Events of tasks wait a moment for others, instead of being sent before the task reaches its child."""
+
+    requires = ("celery.worker.consumer:Events",)
+
+    def start(self, consumer: Any) -> None:
+        """Let the dispatcher send what it has gathered later, and all at once."""
+        dispatcher, hub, asked = consumer.event_dispatcher, consumer.hub, False
+
+        def send() -> None:
+            nonlocal asked
+            asked = False
+            ignore_errors(consumer, dispatcher.flush)
+
+        def send_later() -> None:
+            nonlocal asked
+            if not asked:
+                asked = True
+                hub.call_later(EVENTS_WAIT_SECONDS, send)
+
+        if hub is not None and dispatcher is not None:
+            dispatcher.on_send_buffered = send_later
+
+    def stop(self, consumer: Any) -> None:
+        """Send what is left."""
+        if consumer.event_dispatcher is not None:
+            ignore_errors(consumer, consumer.event_dispatcher.flush)
 
 
 class HandOver(bootsteps.StartStopStep):  # type: ignore[misc]

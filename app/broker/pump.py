@@ -81,6 +81,8 @@ class Pump:
         """How many messages beyond its capacity a consumer may take along."""
         self.idle = True
         """Whether publishers are asked to wake us."""
+        self.look_again = False
+        """Whether it fell asleep and must look again when publishers have had time to commit."""
         self.claimed_at = time.monotonic()
         """When something was last claimed."""
 
@@ -175,17 +177,19 @@ class Pump:
     def _alive(self) -> dict[str, Any]:
         return {"name": self._name, "queues": self.queues, "idle": self.idle}
 
-    def run_out(self, channels: Sequence[Consuming]) -> None:
-        """Deliver until nothing is wanted or nobody has room.
+    def run_out(self, channels: Sequence[Consuming]) -> bool:
+        """Deliver until nothing is wanted or nobody has room; answers whether anything was done.
 
         A notification may arrive inside the answer to a claim and leave the socket silent, so it is asked for after
         each.
         """
+        done = False
         while True:
             self.hear()
             claims = self._claims
             if not self.run(channels) and self._claims == claims:
-                return
+                return done
+            done = True
 
     def run(self, channels: Sequence[Consuming]) -> int:
         """Deliver what each consumer has room for; answers how many messages. Not re-entered: a delivery may finish at
@@ -256,8 +260,10 @@ class Pump:
     def _fell_asleep(self) -> None:
         self._full_claims = 0
         if not self.idle:
-            # Look again at once: whoever published before this was known did not wake us.
+            # Look again at once: whoever published before this was known did not wake us. And a little later: who then
+            # was about to commit did not either.
             self._set_idle(True)
+            self.look_again = True
             self._wanted.update(self._channels)
 
     def _set_idle(self, idle: bool) -> None:

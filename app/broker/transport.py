@@ -68,6 +68,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._timers: list[Any] = []
         self._flush_due = False
         self._loop: Any = None
+        self._alarm = -1
         self._writers: dict[str, EventWriter] = {}
         self._followed: dict[str, tuple[str, EventReader]] = {}
 
@@ -206,13 +207,14 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         if self._loop is not None:
             self._run()
 
-    def _run(self) -> None:
+    def _run(self) -> bool:
         if self._pump is None:
-            return
-        was_idle = self._pump.idle
-        self._pump.run_out(self.channels)
-        if self._pump.idle and not was_idle:
+            return False
+        done = self._pump.run_out(self.channels)
+        if self._pump.look_again:
+            self._pump.look_again = False
             self._loop.call_later(SECOND_LOOK_SECONDS, self._look_again)
+        return done
 
     def _look_again(self) -> None:
         if self._pump is not None:
@@ -227,7 +229,9 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self.pump.most_ahead = int(self._options.get("read_ahead", READ_AHEAD))
         loop.add_reader(self.link.fileno(), self._run)
         # Before the hub sleeps: other callbacks may have sent statements, whose answers brought notifications along.
-        loop.on_tick.add(self._run)
+        loop.on_tick.add(self._on_tick)
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        loop.add_reader(self._alarm, os.eventfd_read, self._alarm)
         self._timers = [
             loop.call_repeatedly(self.polling_interval, self._on_beat),
             loop.call_repeatedly(self._lease_seconds / 3, self._on_lease),
@@ -238,7 +242,9 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             timer.cancel()
         self._timers.clear()
         if self._loop is not None:
-            self._loop.on_tick.discard(self._run)
+            self._loop.on_tick.discard(self._on_tick)
+            self._loop.remove(self._alarm)
+            os.close(self._alarm)
             if self._link is not None:
                 self._loop.remove(self._link.fileno())
             self._loop = None
@@ -250,6 +256,11 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def _beat(self) -> None:
         self.pump.beat()
         self.pump.want(*self._followed)
+
+    def _on_tick(self) -> None:
+        """What is done here the hub sees only after its sleep, whose length it has chosen already: so it is woken."""
+        if self._run():
+            os.eventfd_write(self._alarm, 1)
 
     def _on_lease(self) -> None:
         self.renew(self.pump.read_ahead())
