@@ -225,10 +225,12 @@ class Pump:
         # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
         # arrives meanwhile.
         self._wanted.discard(queue)
-        limit = capacity + (self._look_ahead(queue) if channel.acknowledges(queue) else 0)
+        limit, done = capacity, []
+        if channel.acknowledges(queue):
+            limit += self._look_ahead(queue)
+            done, self._acknowledged = self._acknowledged, []
         cursor = self._cursors[queue]
         self._claims += 1
-        done, self._acknowledged = self._acknowledged, []
         messages = channel.claim(queue, limit, cursor=cursor, acknowledged=done)
         if not messages and not cursor.at_the_beginning:
             cursor.restart()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.events import EventDispatcher, EventReceiver
-from kombu import Connection
+from kombu import Connection, Consumer, Exchange, Message, Queue
 
 from app.settings import Settings
 
@@ -88,3 +88,26 @@ def test_old_days_are_dropped_whole(rows: Rows) -> None:
     rows("INSERT INTO broker.events (type, event) VALUES ('new', '{}')")
     assert rows("SELECT broker.drop_events_before((now() AT TIME ZONE 'UTC')::date - 7)") == [(1,)]
     assert rows("SELECT type FROM broker.events") == [("new",)]
+
+
+def test_what_happens_to_workers_is_told_one_by_one_and_what_happens_to_tasks_together(
+    celery: Celery, connect: Connect
+) -> None:
+    # Given a consumer that reads messages as Celery's gossip does
+    got: list[Message] = []
+    queue = Queue("celeryev.gossip", Exchange("celeryev", type="topic"), routing_key="#", auto_delete=True)
+    reader = connect(polling_interval=0.1)
+    with Consumer(reader.default_channel, [queue], on_message=got.append, no_ack=True):
+        # When all of this is written in one batch
+        with EventDispatcher(connect(), hostname="w@h", app=celery) as dispatcher:
+            for kind in ("worker-online", "worker-heartbeat", "task-received", "task-started"):
+                dispatcher.send(kind)
+        while len(got) < 3:
+            reader.drain_events(timeout=5)
+    # Then
+    assert [message.delivery_info["routing_key"] for message in got] == [
+        *("worker.online", "worker.heartbeat"),
+        "task.multi",
+    ]
+    assert got[0].payload["hostname"] == "w@h"
+    assert [event["type"] for event in got[2].payload] == ["task-received", "task-started"]

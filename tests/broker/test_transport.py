@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
+from kombu.asynchronous import Hub
 
 from app.broker import Delivery, LeaseLost, publishing_in, release, settle
 from tests.broker.sending import publish, receive
@@ -29,6 +30,29 @@ def test_an_acknowledged_message_is_deleted(connect: Connect, queue: Queue, rows
         connection.drain_events(timeout=5)
         assert rows("SELECT state FROM broker.messages") == [("leased",)]
         got[0].ack()
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_an_acknowledgement_is_not_forgotten_while_another_queue_is_claimed_from(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    connection = connect()
+    hub = Hub()
+    connection.register_with_event_loop(hub)
+    publish(connect(), 1, queue)
+    replies = Queue("replies", routing_key="replies")
+    done: list[Message] = []
+    with (
+        Consumer(connection.channel(), [queue], on_message=done.append),
+        Consumer(connection.channel(), [replies], on_message=done.append, no_ack=True),
+    ):
+        connection.connection._run()
+        done[0].ack()
+        publish(connect(), 2, replies)
+        connection.connection.want("replies")
+        connection.connection._run()
+        connection.connection._flush()
+    assert len(done) == 2
     assert rows("SELECT FROM broker.messages") == []
 
 
