@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from pytest_celery import CeleryTestSetup
 
-from tests.acceptance.conftest import Client
+from tests.acceptance.conftest import PASSWORD, Client
 from tests.programs import ECHO
 
 Rows = Callable[..., list[Any]]
@@ -26,7 +26,9 @@ def test_operators_look_and_steer(
     assert sorted(inspect.ping()) == nodes
     assert set(inspect.registered()[nodes[1]]) == {"executions.run", "functions.compile"}
     assert inspect.active()[nodes[1]] == inspect.reserved()[nodes[1]] == []
-    assert inspect.stats()[nodes[1]]["pool"]["max-concurrency"] == 2
+    stats = inspect.stats()[nodes[1]]
+    assert stats["pool"]["max-concurrency"] == 2
+    assert PASSWORD not in str([stats, inspect.conf()])
     assert inspect.query_task("nothing")[nodes[1]] == {}
 
     only = {"destination": [nodes[1]], "reply": True, "timeout": 3}
