@@ -1,8 +1,9 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject, declare and bind."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from queue import Empty
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from kombu.transport.base import to_rabbitmq_queue_arguments
 from app.broker import statements, topology
 from app.broker.cursor import Cursor
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
+from app.broker.events import Event
 from app.broker.link import Link
 from app.broker.publishing import addressed_to, current_connection
 from app.broker.qos import QoS
@@ -46,7 +48,7 @@ class Carrier(Protocol):
     def follows(self, queue: str) -> bool:
         """Whether a queue reads in a log."""
 
-    def unread(self, queue: str) -> list[str]:
+    def unread(self, queue: str) -> list[Event]:
         """The next events of a queue that does."""
 
     def capacity_freed(self) -> None:
@@ -163,8 +165,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
         """
         if self.connection is not None and self.connection.follows(queue):
-            events = self.connection.unread(queue)
-            return [_happened(queue, events)] if events else []
+            return list(_happened(queue, self.connection.unread(queue)))
         cursor = cursor or Cursor()
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
         if self.acknowledges(queue):
@@ -355,16 +356,26 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _happened(queue: str, events: Sequence[str]) -> dict[str, Any]:
-    """Events as one message, in the form in which Celery's own senders group them."""
+def _happened(queue: str, events: Sequence[Event]) -> Iterator[dict[str, Any]]:
+    """Events as Celery's own senders send them: those of tasks many in one message, each of a worker's in one of its
+    own, which is all that workers that gossip understand.
+    """
+    for of_tasks, group in groupby(events, key=lambda event: event[0].startswith("task-")):
+        if of_tasks:
+            yield _event_message(queue, "task.multi", f"[{','.join(event for _, event in group)}]")
+        else:
+            yield from (_event_message(queue, kind.replace("-", "."), event) for kind, event in group)
+
+
+def _event_message(queue: str, routing_key: str, body: str) -> dict[str, Any]:
     return {
-        "body": f"[{','.join(events)}]",
+        "body": body,
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {},
         "properties": {
-            "delivery_tag": f"{queue}.{id(events)}",
-            "delivery_info": {"exchange": "", "routing_key": queue},
+            "delivery_tag": f"{queue}.{id(body)}",
+            "delivery_info": {"exchange": "", "routing_key": routing_key},
             "body_encoding": "utf-8",
         },
     }

@@ -30,6 +30,9 @@ LATENESS_SECONDS: Final = 1.0
 #: Events of one reading.
 PAGE: Final = 500
 
+#: Its type and its JSON text.
+Event = tuple[str, str]
+
 #: Append events, and wake whoever reads.
 APPEND = """
 WITH kept AS (
@@ -45,7 +48,7 @@ WHERE EXISTS (SELECT FROM broker.bindings WHERE exchange = %(exchange)s) LIMIT 1
 #: What was appended beyond a place, without what was read already. Readers are live: what is older than a minute is
 #: history, and for others to read.
 READ = """
-SELECT id, event::text FROM broker.events
+SELECT id, type, event::text FROM broker.events
 WHERE id > %(after)s AND kept_at > now() - interval '1 minute' AND id <> ALL (%(seen)s)
   AND replace(type, '-', '.') ~ %(pattern)s
 ORDER BY id
@@ -132,14 +135,14 @@ class EventReader:
         self._after = int(row[0]) if row else 0
         self._seen: dict[int, float] = {}
 
-    def read(self, link: Link) -> tuple[list[str], bool]:
-        """The next events as JSON texts, and whether there may be more."""
+    def read(self, link: Link) -> tuple[list[Event], bool]:
+        """The next events, and whether there may be more."""
         parameters = {"after": self._after, "seen": list(self._seen), "pattern": self._pattern, "limit": PAGE}
         rows = link.execute(READ, parameters).fetchall()
         now = time.monotonic()
-        self._seen |= {number: now for number, _ in rows}
+        self._seen |= {number: now for number, *_ in rows}
         settled = [number for number, seen_at in self._seen.items() if seen_at < now - LATENESS_SECONDS]
         if settled:
             self._after = max(settled)
             self._seen = {number: at for number, at in self._seen.items() if number > self._after}
-        return [event for _, event in rows], len(rows) == PAGE
+        return [(kind, event) for _, kind, event in rows], len(rows) == PAGE

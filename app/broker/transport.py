@@ -15,7 +15,7 @@ from kombu.transport import virtual
 from app.broker import statements
 from app.broker.channel import Channel
 from app.broker.delivery import Delivery, held
-from app.broker.events import EventReader, EventWriter
+from app.broker.events import Event, EventReader, EventWriter
 from app.broker.link import Link
 from app.broker.pump import Pump
 from app.broker.urls import without_password
@@ -195,7 +195,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """Whether a queue reads in a log."""
         return queue in self._followed
 
-    def unread(self, queue: str) -> list[str]:
+    def unread(self, queue: str) -> list[Event]:
         """The next events of a queue that does."""
         events, more = self._followed[queue][1].read(self.link)
         if more:

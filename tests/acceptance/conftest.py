@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.executions import queries as executions
 from app.functions import queries as functions
 from app.queue import Queue, create_celery
 from app.settings import Settings
-from tests.acceptance.processes import LocalProcess, worker
+from tests.acceptance.processes import QUIET, LocalProcess, worker
 
 #: The server of the tests trusts its socket and asks for none; what must not be shown is looked for by this.
 PASSWORD = "for-the-database-alone"
@@ -76,8 +76,9 @@ def new_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
     """Starts further workers."""
     started: list[LocalProcess] = []
 
-    def start(queue: str, name: str) -> LocalProcess:
-        process = worker(queue, concurrency=2, environment=environment, log=tmp_path / f"{name}.log", name=name)
+    def start(queue: str, name: str, options: Sequence[str] = QUIET) -> LocalProcess:
+        log = tmp_path / f"{name}.log"
+        process = worker(queue, concurrency=2, environment=environment, log=log, name=name, options=options)
         started.append(process)
         process.ready()
         return process

@@ -10,6 +10,7 @@ from celery import Celery
 from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import PASSWORD, Client
+from tests.acceptance.processes import LocalProcess
 from tests.programs import ECHO
 
 Rows = Callable[..., list[Any]]
@@ -61,6 +62,33 @@ def test_operators_look_and_steer(
     # A worker that is told to end ends, and says so.
     control.broadcast("shutdown", destination=[nodes[0]])
     until(lambda: not rows("SELECT FROM broker.consumers WHERE name = %s", nodes[0]))
+
+
+def test_workers_that_mingle_and_gossip_know_each_other(
+    kiln: Client, environment: dict[str, str], new_worker: Callable[..., LocalProcess]
+) -> None:
+    one = new_worker("execute", "one", options=["--loglevel", "debug"])
+    two = new_worker("execute", "two", options=["--loglevel", "debug"])
+    assert "mingle: sync with 3 nodes" in two.logs()
+    until(lambda: "two@" in joined(one) and "one@" in joined(two))
+    said = celery("status", environment)
+    assert said.count("OK") == 4
+    assert "4 nodes online." in said
+    function_id = kiln.register("echo", "wat", ECHO)
+    kiln.compiled(function_id)
+    outputs = [kiln("POST", f"/functions/{function_id}/execute", json={"input": n}).json()["output"] for n in range(20)]
+    assert outputs == list(range(20))
+
+
+def joined(worker: LocalProcess) -> str:
+    """What a worker said about others that joined it."""
+    return "".join(line for line in worker.logs().splitlines() if "joined the party" in line)
+
+
+def celery(command: str, environment: dict[str, str]) -> str:
+    """What one of Celery's commands says."""
+    argv = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "worker", *command.split()]
+    return subprocess.run(argv, env={"PATH": "", **environment}, check=True, capture_output=True, text=True).stdout
 
 
 def kept(kiln: Client, execution_id: str) -> list[str]:

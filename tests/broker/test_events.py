@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.events import EventDispatcher, EventReceiver
-from kombu import Connection
+from kombu import Connection, Consumer, Message
 
 from app.settings import Settings
 
@@ -59,6 +60,22 @@ def test_grouped_events_are_kept_one_by_one(celery: Celery, connect: Connect, ro
     sender.release()
     kept = rows("SELECT type, worker, task_id FROM broker.events ORDER BY type, task_id")
     assert kept == [("task-received", "w@h", f"t{number}") for number in range(3)] + [("worker-online", "w@h", None)]
+
+
+def test_a_workers_event_comes_by_itself_and_tasks_events_together(celery: Celery, connect: Connect) -> None:
+    """Gossiping workers take no other."""
+    sender, connection = connect(), connect()
+    receiver = EventReceiver(connection, app=celery)
+    got: list[Message] = []
+    with Consumer(connection.channel(), [receiver.queue], on_message=got.append, no_ack=True):
+        with EventDispatcher(sender, hostname="w@h", app=celery) as dispatcher:
+            for kind in ("worker-online", "task-received", "task-started", "worker-heartbeat"):
+                dispatcher.send(kind, uuid="1")
+        sender.release()
+        while not got or got[-1].delivery_info["routing_key"] != "worker.heartbeat":
+            connection.drain_events(timeout=5)
+    shapes = groupby((message.delivery_info["routing_key"], type(message.payload)) for message in got)
+    assert [shape for shape, _ in shapes] == [("worker.online", dict), ("task.multi", list), ("worker.heartbeat", dict)]
 
 
 def test_what_a_receiver_leaves_behind_is_nothing(celery: Celery, connect: Connect, rows: Rows) -> None:
