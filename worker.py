@@ -3,6 +3,7 @@
 import os
 
 from app.executions import queries as executions
+from app.executions.results import results_of
 from app.functions import queries as functions
 from app.logs import configure_logs
 from app.platform import Platform
@@ -12,11 +13,13 @@ from tasks import register_tasks
 
 settings = load_settings(os.environ)
 configure_logs(settings.log_level, process="worker")
+platform = Platform.of(settings, process="worker")
 celery = create_celery(
     settings.database_url,
     lease_seconds=settings.lease_seconds,
     on_claim={Queue.EXECUTE: executions.BEGIN},
     on_dead=[executions.LOST, functions.LOST],
+    results=results_of(platform),
 )
-register_tasks(celery, Platform.of(settings, process="worker"))
+register_tasks(celery, platform)
 app = celery
