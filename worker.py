@@ -1,6 +1,7 @@
 """The workers' entry and that of every Celery tool: environment -> settings -> Celery with its tasks."""
 
 import os
+import sys
 
 from app.executions import queries as executions
 from app.executions.results import results_of
@@ -23,3 +24,9 @@ celery = create_celery(
 )
 register_tasks(celery, platform)
 app = celery
+
+# Celery's command line loads its plugins, Flower among them, before it asks for this application.
+if "flower.views" in sys.modules:
+    from app.operations.flower.queues import teach_flower
+
+    teach_flower()

@@ -13,9 +13,10 @@ from pytest_celery import CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from app.executions import queries as executions
 from app.functions import queries as functions
+from app.local.procfile import read_procfile
 from app.queue import Queue, create_celery
 from app.settings import Settings
-from tests.acceptance.processes import QUIET, LocalProcess, worker
+from tests.acceptance.processes import QUIET, ROOT, LocalProcess, worker
 
 #: The server of the tests trusts its socket and asks for none; what must not be shown is looked for by this.
 PASSWORD = "for-the-database-alone"
@@ -82,6 +83,23 @@ def new_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
         started.append(process)
         process.ready()
         return process
+
+    yield start
+    for process in started:
+        process.teardown()
+
+
+@pytest.fixture
+def new_flower(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], LocalProcess]]:
+    """Starts Flower as the Procfile does."""
+    started: list[LocalProcess] = []
+
+    def start() -> LocalProcess:
+        command = read_procfile(ROOT / "Procfile", environment)["flower"]
+        log = tmp_path / "flower.log"
+        started.append(LocalProcess("flower", command, environment=environment, log=log, needle="Visit me"))
+        started[-1].ready()
+        return started[-1]
 
     yield start
     for process in started:
