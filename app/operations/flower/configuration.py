@@ -5,6 +5,8 @@ name below that is an option of its.
 import os
 import threading
 
+from celery import current_app
+
 from app.addresses import flower_socket, private_directory
 from app.logs import configure_logs
 from app.operations.flower.introductions import introduce_workers
@@ -29,6 +31,9 @@ logging = "none"
 
 #: Our workers send their events unasked, so that there is no need to tell them to every five seconds.
 enable_events = False
+
+# It asks up to eight questions at a time, and seldom: the connections for them need not wait for the next.
+current_app.conf.broker_pool_limit = 0
 
 #: It holds each task in memory until so many came after it. What happened before is in `GET /operations/events`.
 max_tasks = 5_000
