@@ -24,7 +24,7 @@ DEV = $(VENV)/.dev-installed
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
-up: $(RUN)  ## Install, start PostgreSQL, web and workers, print a curl line that works; Ctrl-C stops it all.
+up: $(RUN)  ## Install, start PostgreSQL, web, workers and Flower, print a curl line that works; Ctrl-C stops it all.
 	@exec $(BIN)/python -m app.local up
 
 test: $(DEV)  ## Run every test.

@@ -1,8 +1,10 @@
 """The workers' entry and that of every Celery tool: environment -> settings -> Celery with its tasks."""
 
 import os
+import sys
 
 from app.executions import queries as executions
+from app.executions.results import results_of
 from app.functions import queries as functions
 from app.logs import configure_logs
 from app.platform import Platform
@@ -12,11 +14,19 @@ from tasks import register_tasks
 
 settings = load_settings(os.environ)
 configure_logs(settings.log_level, process="worker")
+platform = Platform.of(settings, process="worker")
 celery = create_celery(
     settings.database_url,
     lease_seconds=settings.lease_seconds,
     on_claim={Queue.EXECUTE: executions.BEGIN},
     on_dead=[executions.LOST, functions.LOST],
+    results=results_of(platform),
 )
-register_tasks(celery, Platform.of(settings, process="worker"))
+register_tasks(celery, platform)
 app = celery
+
+# Celery's command line loads its plugins, Flower among them, before it asks for this application.
+if "flower.views" in sys.modules:
+    from app.operations.flower.queues import teach_flower
+
+    teach_flower()

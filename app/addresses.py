@@ -1,20 +1,25 @@
-"""Where the embedded server of a home listens: computed from the path alone, so that every tool finds it by itself."""
+"""Where the embedded server and Flower of a home listen: computed from the path alone, so that every tool finds them by
+itself.
+"""
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 from urllib.parse import quote
 
 PORT = 5432  # Names the socket file only: the embedded server opens no TCP port.
 _SOCKET = f".s.PGSQL.{PORT}"
+_FLOWER_SOCKET = "flower.sock"  # No longer than the other, so that it fits wherever that does.
 _LONGEST_SOCKET_PATH_BYTES = 107  # sun_path in unix(7), less the closing NUL.
 # libpq and PostgreSQL split lists of directories at commas and trim blanks, so that only plain paths serve.
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+-]+")
 
 
 def socket_directory(home: Path) -> Path:
-    """The directory of the server's socket: `run` in the home, or a short private one where that cannot serve."""
+    """The directory of the sockets: `run` in the home, or a short private one where that cannot serve."""
     real = Path(os.path.realpath(home))
     inside = real / "run"
     if _PLAIN.fullmatch(str(inside)) and len(os.fsencode(inside / _SOCKET)) <= _LONGEST_SOCKET_PATH_BYTES:
@@ -24,8 +29,25 @@ def socket_directory(home: Path) -> Path:
 
 
 def socket_path(home: Path) -> Path:
-    """The socket itself."""
+    """The embedded server's socket."""
     return socket_directory(home) / _SOCKET
+
+
+def flower_socket(home: Path) -> Path:
+    """Flower's socket."""
+    return socket_directory(home) / _FLOWER_SOCKET
+
+
+def private_directory(path: Path) -> Path:
+    """Make `path` for us alone, or see that it is; raises PermissionError where somebody else may have put it there."""
+    for directory in (path.parent, path):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(errno.EACCES, "not a directory of ours; remove it", str(path))
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
 
 
 def embedded_url(home: Path, database: str = "kiln") -> str:

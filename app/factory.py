@@ -12,6 +12,7 @@ from app.http.correlation import correlate_requests
 from app.http.problems import answer_as, answer_with_problems
 from app.operations import api as operations
 from app.operations import health
+from app.operations.flower import door as flower
 from app.platform import Platform
 from app.settings import Settings
 
@@ -37,6 +38,8 @@ def create_app(settings: Settings) -> Flask:
     answer_with_problems(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(flower.blueprint)
+    answer_as(app, flower.PROBLEMS)
     for package in (functions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)

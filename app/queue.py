@@ -5,7 +5,7 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -101,12 +101,17 @@ def settle(session: Session, delivery: Delivery) -> bool:
 
 
 def create_celery(
-    broker_url: str, *, lease_seconds: int, on_claim: Mapping[str, str], on_dead: Sequence[str]
+    broker_url: str,
+    *,
+    lease_seconds: int,
+    on_claim: Mapping[str, str],
+    on_dead: Sequence[str],
+    results: Callable[..., Any] | None = None,
 ) -> Celery:
     """The Celery application of our workers and of every Celery tool.
 
     `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` is what runs when messages are set aside
-    (see `app.broker`).
+    (see `app.broker`). `results` makes what answers for results, a backend of Celery's.
     """
     register_transport()
     celery = Celery("kiln", set_as_current=True)
@@ -127,7 +132,7 @@ def create_celery(
         task_reject_on_worker_lost=True,
         # The row is the result.
         task_ignore_result=True,
-        result_backend=None,
+        result_backend=results,
         task_serializer="json",
         accept_content=["json"],
         task_default_queue=Queue.EXECUTE.value,

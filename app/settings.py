@@ -86,7 +86,7 @@ class Settings:
         "KILN_HOME", ".kiln", _home, "Data of the embedded server, caches and generated secrets (0700)."
     )
     database_url: str = _setting(
-        "DATABASE_URL", "", _database, "An own PostgreSQL, 15 or newer; without it Kiln starts its own."
+        "DATABASE_URL", "", _database, "An own PostgreSQL, 15 or newer; without it Kiln starts its own.", secret=True
     )
     secret_key: bytes = _setting(
         "KILN_SECRET_KEY",

@@ -6,10 +6,12 @@ from uuid import UUID
 from celery import Celery
 from celery.signals import worker_init
 
+from app.broker import Delivery
 from app.functions import artifacts, compiling
 from app.platform import Platform
 from app.queue import Task
 from tasks.attempt import attempt
+from tasks.revoked import when_revoked
 
 
 def register_compile(celery: Celery, platform: Platform) -> None:
@@ -22,6 +24,12 @@ def register_compile(celery: Celery, platform: Platform) -> None:
         give_up = lambda delivery: compiling.give_up(platform, delivery, *version)  # noqa: E731 - one expression, used once
         with attempt(platform, self.request, give_up, function_id=function_id, version=number) as delivery:
             compiling.compile_version(platform, delivery, *version)
+
+    def end(request: Any) -> None:
+        function_id, number = UUID(request.kwargs["function_id"]), request.kwargs["number"]
+        compiling.stop(platform, Delivery.of(request.properties), function_id, number)
+
+    when_revoked(Task.COMPILE, end)
 
 
 def _sweep(**_kwargs: object) -> None:

@@ -1,7 +1,7 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject, declare and bind."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from queue import Empty
@@ -165,7 +165,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
         """
         if self.connection is not None and self.connection.follows(queue):
-            return _happened(queue, self.connection.unread(queue))
+            return list(_happened(queue, self.connection.unread(queue)))
         cursor = cursor or Cursor()
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
         if self.acknowledges(queue):
@@ -356,18 +356,18 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _happened(queue: str, events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Events as messages, grouped as Celery's own senders do: those of tasks many at a time, all others by themselves."""
-    messages = []
+def _happened(queue: str, events: Sequence[Event]) -> Iterator[dict[str, Any]]:
+    """Events as Celery's own senders send them: those of tasks many in one message, each of a worker's in one of its
+    own, which is all that workers that gossip understand.
+    """
     for of_tasks, group in groupby(events, key=lambda event: event[0].startswith("task-")):
         if of_tasks:
-            messages.append(_event(queue, "task.multi", f"[{','.join(text for _, text in group)}]"))
+            yield _event_message(queue, "task.multi", f"[{','.join(event for _, event in group)}]")
         else:
-            messages.extend(_event(queue, kind.replace("-", "."), text) for kind, text in group)
-    return messages
+            yield from (_event_message(queue, kind.replace("-", "."), event) for kind, event in group)
 
 
-def _event(queue: str, routing_key: str, body: str) -> dict[str, Any]:
+def _event_message(queue: str, routing_key: str, body: str) -> dict[str, Any]:
     return {
         "body": body,
         "content-type": "application/json",
@@ -375,7 +375,7 @@ def _event(queue: str, routing_key: str, body: str) -> dict[str, Any]:
         "headers": {},
         "properties": {
             "delivery_tag": f"{queue}.{id(body)}",
-            "delivery_info": {"exchange": "celeryev", "routing_key": routing_key},
+            "delivery_info": {"exchange": "", "routing_key": routing_key},
             "body_encoding": "utf-8",
         },
     }

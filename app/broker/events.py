@@ -30,6 +30,9 @@ LATENESS_SECONDS: Final = 1.0
 #: Events of one reading.
 PAGE: Final = 500
 
+#: Its type and its JSON text.
+Event = tuple[str, str]
+
 #: Append events, and wake whoever reads.
 APPEND = """
 WITH kept AS (
@@ -51,9 +54,6 @@ WHERE id > %(after)s AND kept_at > now() - interval '1 minute' AND id <> ALL (%(
 ORDER BY id
 LIMIT %(limit)s
 """
-
-#: The type of an event and its JSON text.
-Event = tuple[str, str]
 
 END = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM broker.events_id_seq"
 
@@ -140,9 +140,9 @@ class EventReader:
         parameters = {"after": self._after, "seen": list(self._seen), "pattern": self._pattern, "limit": PAGE}
         rows = link.execute(READ, parameters).fetchall()
         now = time.monotonic()
-        self._seen |= {number: now for number, _, _ in rows}
+        self._seen |= {number: now for number, *_ in rows}
         settled = [number for number, seen_at in self._seen.items() if seen_at < now - LATENESS_SECONDS]
         if settled:
             self._after = max(settled)
             self._seen = {number: at for number, at in self._seen.items() if number > self._after}
-        return [(kind, text) for _, kind, text in rows], len(rows) == PAGE
+        return [(kind, event) for _, kind, event in rows], len(rows) == PAGE

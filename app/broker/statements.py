@@ -192,11 +192,14 @@ GROUP BY name
 """
 
 #: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
-#: went without a word.
+#: went without a word. Rows that another is tidying are skipped: two that waited for each other's would never end.
 TIDY = """, in_use AS (
-    UPDATE broker.queues SET used_at = now(), was_consumed = true
-    WHERE (expires IS NOT NULL OR auto_delete)
-      AND name IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+    UPDATE broker.queues SET used_at = now(), was_consumed = true WHERE name IN (
+        SELECT name FROM broker.queues
+        WHERE (expires IS NOT NULL OR auto_delete)
+          AND name IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+        FOR UPDATE SKIP LOCKED
+    )
 ), expired AS (
     DELETE FROM broker.messages WHERE id IN (
         SELECT id FROM broker.messages
@@ -206,16 +209,21 @@ TIDY = """, in_use AS (
         FOR UPDATE SKIP LOCKED
     )
 ), ended AS (
-    DELETE FROM broker.queues
-    WHERE (used_at < now() - expires OR auto_delete AND was_consumed AND used_at < now() - interval '30 seconds')
-      AND name NOT IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+    DELETE FROM broker.queues WHERE name IN (
+        SELECT name FROM broker.queues
+        WHERE (used_at < now() - expires OR auto_delete AND was_consumed AND used_at < now() - interval '30 seconds')
+          AND name NOT IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+        FOR UPDATE SKIP LOCKED
+    )
     RETURNING name
 ), unbound AS (
     DELETE FROM broker.bindings USING ended WHERE queue = ended.name
 ), emptied AS (
     DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
 ), gone AS (
-    DELETE FROM broker.consumers WHERE seen_at < now() - interval '1 day'
+    DELETE FROM broker.consumers WHERE name IN (
+        SELECT name FROM broker.consumers WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED
+    )
 )"""
 
 #: Say that a consumer has more than enough to do, or that it found nothing more and must be woken.

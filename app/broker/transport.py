@@ -18,6 +18,7 @@ from app.broker.delivery import Delivery, held
 from app.broker.events import Event, EventReader, EventWriter
 from app.broker.link import Link
 from app.broker.pump import Pump
+from app.broker.urls import without_password
 
 #: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
 READ_AHEAD: Final = 32
@@ -80,6 +81,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def driver_version(self) -> str:
         """For kombu's reports."""
         return psycopg.__version__
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        """How logs and tools name the database."""
+        return uri if include_password else without_password(uri, mask=mask)
 
     @property
     def link(self) -> Link:

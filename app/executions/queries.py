@@ -104,6 +104,25 @@ SELECT count(*) AS cancelled,
 FROM cancelled
 """
 
+#: End one that has not ended, take its message away from whoever has it, and tell whoever waits. The message comes
+#: first, as in every other statement, so that none waits for another in a circle.
+CANCEL = """
+WITH dropped AS (
+    DELETE FROM broker.messages AS message USING executions AS execution
+    WHERE execution.id = %(id)s AND message.function_id = execution.function_id
+      AND message.execution_id = execution.id AND message.state <> 'dead'
+    RETURNING message.id
+), cancelled AS (
+    UPDATE executions SET status = 'CANCELLED', completed_at = now()
+    FROM (SELECT count(*) FROM dropped) AS before
+    WHERE id = %(id)s AND status IN ('PENDING', 'RUNNING')
+    RETURNING id, waiter
+)
+SELECT count(*) AS cancelled,
+       count(pg_notify(waiter, json_build_object('id', id)::text)) FILTER (WHERE waiter IS NOT NULL) AS notified
+FROM cancelled
+"""
+
 LISTED = (
     "id, function_id, version, status, attempts, trigger, correlation_id, created_at, error_type, error_message, "
     "error_location, duration_ms, fuel_used, memory_peak_bytes, replay_of, started_at, completed_at"
@@ -145,6 +164,17 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
 def cancel_all(connection: Connection, function_id: UUID) -> int:
     """End everything of a function that has not ended; answers how many."""
     return int(connection.exec_driver_sql(CANCEL_ALL, {"function_id": function_id}).one()[0])
+
+
+def cancel(connection: Connection, execution_id: UUID) -> bool:
+    """End one; answers whether it had not ended before."""
+    return bool(connection.exec_driver_sql(CANCEL, {"id": execution_id}).one()[0])
+
+
+def settle(connection: Connection, delivery: Delivery) -> None:
+    """Delete a message that has nothing to say."""
+    parameters = {"message_id": delivery.message_id, "token": delivery.token}
+    connection.exec_driver_sql(statements.SETTLE, parameters)
 
 
 def find(connection: Connection, execution_id: UUID, *, even_deleted: bool = False) -> Execution | None:

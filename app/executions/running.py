@@ -23,12 +23,13 @@ def execute(platform: Platform, modules: Modules, keeper: Keeper, delivery: Deli
     """Run the function once and write the end; the message goes in the same transaction. Nothing is open while the
     function runs, and it is stopped when its message has been taken away.
 
-    What the claim did not bring along is not to be run: the execution has ended already, and the message is only
-    settled.
+    What the claim did not bring along is not to be run: the execution has ended already, or somebody sent this task by
+    hand, and the message is only settled.
     """
     carried = delivery.carried
     if carried is None:
-        _finish(platform, delivery, execution_id, Finish(Status.CANCELLED))
+        with platform.database.statement() as connection:
+            queries.settle(connection, delivery)
         return
     with keeper.keeping(delivery, interrupt) as kept:
         end = _run(platform, modules, execution_id, carried)

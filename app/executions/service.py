@@ -1,4 +1,4 @@
-"""The verbs of executions as callers know them: submit, await, read, list. Running them is in `running`."""
+"""The verbs of executions as callers know them: submit, await, read, list, cancel. Running them is in `running`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -91,6 +91,14 @@ def read_when_ended(platform: Platform, waiters: Waiters, execution_id: UUID, *,
         if waiting is not None:
             waiting.wait(seconds)
     return read(platform, execution_id)
+
+
+def cancel(platform: Platform, execution_id: UUID) -> bool:
+    """End an execution that has not ended: what waits is never run, what runs is stopped. Answers whether that was
+    left to do.
+    """
+    with platform.database.statement() as connection:
+        return queries.cancel(connection, execution_id)
 
 
 def page(platform: Platform, wanted: Filter, *, before: UUID | None, limit: int) -> list[Execution]:

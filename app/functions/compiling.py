@@ -21,6 +21,7 @@ from app.wasm.errors import PrecompileFailed
 log = structlog.get_logger()
 
 PLATFORM_FAILED = "the platform failed to compile this; the operators' logs say why"
+STOPPED = "an operator stopped the compilation; send the source again to have it compiled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,20 @@ def give_up(platform: Platform, delivery: Delivery, function_id: UUID, number: i
     """After a failure of the platform: whether it was the last that is tolerated, and the version is now FAILED."""
     if delivery.token < MAX_DELIVERIES:
         return False
+    _fail(platform, delivery, function_id, number, PLATFORM_FAILED)
+    return True
+
+
+def stop(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> None:
+    """An operator has stopped the attempt: the version is FAILED."""
+    _fail(platform, delivery, function_id, number, STOPPED)
+
+
+def _fail(platform: Platform, delivery: Delivery, function_id: UUID, number: int, error: str) -> None:
     with platform.database.transaction() as session:
         version = queries.lock_version(session, function_id, number)
-    if version is not None:
-        _finish(platform, delivery, version, Failure(PLATFORM_FAILED), duration_ms=0)
-    return True
+    if version is not None and version.status not in {VersionStatus.READY, VersionStatus.FAILED}:
+        _finish(platform, delivery, version, Failure(error), duration_ms=0)
 
 
 def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> Version | None:

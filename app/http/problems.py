@@ -20,6 +20,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not acceptable JSON"),
     "malformed_cursor": (400, "The cursor is not one that a list gave"),
     "bad_request": (400, "The request is malformed"),
+    "csrf_failed": (403, "The request comes from another site"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "not_acceptable": (406, "No representation fits the Accept header"),

@@ -80,6 +80,16 @@ def missing_for_readiness(host: str, port: int) -> str | None:
     return None if answer.status == 200 else _reasons(body) or f"/readyz answers {answer.status}"
 
 
+def listens(path: Path) -> bool:
+    """Whether a program listens on a Unix socket; the file alone may be a dead one's."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dialling:
+        try:
+            dialling.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 def dialled(bind: str) -> str:
     """The address at which a server that listens on `bind` is reached from this machine."""
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - compared, not bound

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.addresses import flower_socket
 from app.local import checks
 from app.local.children import adopt_orphans, kill_orphans, orphans, spawn
 from app.local.errors import HomeInUse, LocalError, StepFailed, from_os_error
@@ -160,8 +161,7 @@ class Launcher:
     def _await_readiness(self, signals: StopSignals) -> None:
         began = time.monotonic()
         told_at = began
-        host = checks.dialled(self._launch.bind)
-        while (missing := checks.missing_for_readiness(host, self._launch.port)) is not None:
+        while (missing := self._missing()) is not None:
             now = time.monotonic()
             troubled = self._supervisor.troubled()
             if now - began > self._launch.ready_seconds or (troubled and troubled[1] >= _DEATHS_THAT_TELL):
@@ -174,6 +174,16 @@ class Launcher:
             signals.sleep(0.1)
             self._watch()
 
+    def _missing(self) -> str | None:
+        missing = checks.missing_for_readiness(checks.dialled(self._launch.bind), self._launch.port)
+        if missing is None and self._has_flower and not checks.listens(flower_socket(self._launch.home)):
+            return "Flower does not listen yet"
+        return missing
+
+    @property
+    def _has_flower(self) -> bool:
+        return any(spec.name == "flower" for spec in self._launch.processes)
+
     def _greet(self) -> None:
         record = ExampleRecord(self._launch.home, self._launch.database_url)
         examples = record.read()
@@ -184,6 +194,8 @@ class Launcher:
         host = checks.dialled(self._launch.bind)
         base = f"http://{f'[{host}]' if ':' in host else host}:{self._launch.port}"
         self._progress.plain(f"\nKiln is ready: {base}   (API: {base}/docs, logs: {self._logs}, Ctrl-C stops it)")
+        if self._has_flower:
+            self._progress.plain(f"Flower: {base}/flower")
         if line := curl_line(base, examples or []):
             self._progress.plain(f"Try it:\n  {line}")
 

@@ -16,11 +16,11 @@ from typing import Self
 
 import psycopg
 
-from app.addresses import PORT, embedded_url, socket_directory
+from app.addresses import PORT, embedded_url, private_directory, socket_directory
 from app.local import cluster, remains
 from app.local.binaries import binaries_directory
 from app.local.children import ended, ending, kill_group, signal_child, spawn
-from app.local.errors import AccessDenied, HomeInUse, ServerFailed, explain, from_os_error
+from app.local.errors import HomeInUse, ServerFailed, explain, from_os_error
 from app.local.identity import Identity, choose_identity, server_environment
 from app.local.locks import FileLock
 from app.local.logfiles import rotated, tail
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._holder.take():
             raise HomeInUse(f"{self.home} is held by {self._holder.holder()}.")
-        sockets = _private_directory(socket_directory(self.home))
+        sockets = private_directory(socket_directory(self.home))
         remains.clear(self.data, sockets, self._alive)
         try:
             self._run(binaries, sockets)
@@ -166,14 +166,3 @@ class EmbeddedPostgres:
                 return False
             time.sleep(0.01)
         return True
-
-
-def _private_directory(path: Path) -> Path:
-    """Make `path` for us alone; refuse what somebody else may have put there before us."""
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if path.is_symlink() or not path.is_dir() or found.st_uid != os.geteuid():
-        raise AccessDenied(f"{path} is not a directory of ours. Remove it.")
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return path

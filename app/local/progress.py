@@ -10,7 +10,7 @@ class Progress:
     """Prints steps. A terminal that went away does not disturb an orderly stop."""
 
     def __init__(self) -> None:
-        self._width = 32
+        self._width = 40
 
     def say(self, text: str, mark: str = "..") -> None:
         """One line that is not a step."""

@@ -58,6 +58,10 @@ CREATE_PARTITION = "SELECT create_executions_partition(%(month)s)"
 CREATE_EVENTS_PARTITION = "SELECT broker.create_events_partition(%(day)s)"
 DROP_EVENTS = "SELECT broker.drop_events_before(%(first_day)s)"
 
+PRESENT_WORKERS = """
+SELECT name FROM broker.consumers WHERE strpos(name, '@') > 0 AND seen_at > now() - interval '15 seconds'
+"""
+
 #: Every worker that was heard of: those that consume now, and those that only the kept events still know.
 WORKERS = """
 SELECT coalesce(consumer.name, heard.worker) AS name,
@@ -132,6 +136,11 @@ def create_events_partition(connection: Connection, day: date) -> None:
 def drop_events(connection: Connection, first_day: date) -> int:
     """Drop the events of whole days before one; answers how many days."""
     return int(connection.exec_driver_sql(DROP_EVENTS, {"first_day": first_day}).scalar_one())
+
+
+def present_workers(connection: Connection) -> set[str]:
+    """The names of the workers that consume now."""
+    return set(connection.exec_driver_sql(PRESENT_WORKERS).scalars())
 
 
 def workers(connection: Connection) -> list[dict[str, Any]]:

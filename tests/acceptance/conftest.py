@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,20 @@ from pytest_celery import CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from app.executions import queries as executions
 from app.functions import queries as functions
+from app.local.procfile import read_procfile
 from app.queue import Queue, create_celery
 from app.settings import Settings
-from tests.acceptance.processes import LocalProcess, worker
+from tests.acceptance.processes import QUIET, ROOT, LocalProcess, worker
+
+#: The server of the tests trusts its socket and asks for none; what must not be shown is looked for by this.
+PASSWORD = "for-the-database-alone"
 
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
     """What every process of the test runs with. A short lease makes a killed worker's work come back soon."""
     return {
-        "DATABASE_URL": settings.database_url,
+        "DATABASE_URL": settings.database_url.replace("postgres@", f"postgres:{PASSWORD}@"),
         "KILN_HOME": str(settings.home),
         "KILN_LEASE_SECONDS": "2",
         "KILN_SYNC_WAIT_SECONDS": "60",
@@ -73,11 +77,29 @@ def new_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
     """Starts further workers."""
     started: list[LocalProcess] = []
 
-    def start(queue: str, name: str) -> LocalProcess:
-        process = worker(queue, concurrency=2, environment=environment, log=tmp_path / f"{name}.log", name=name)
+    def start(queue: str, name: str, options: Sequence[str] = QUIET) -> LocalProcess:
+        log = tmp_path / f"{name}.log"
+        process = worker(queue, concurrency=2, environment=environment, log=log, name=name, options=options)
         started.append(process)
         process.ready()
         return process
+
+    yield start
+    for process in started:
+        process.teardown()
+
+
+@pytest.fixture
+def new_flower(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], LocalProcess]]:
+    """Starts Flower as the Procfile does."""
+    started: list[LocalProcess] = []
+
+    def start() -> LocalProcess:
+        command = read_procfile(ROOT / "Procfile", environment)["flower"]
+        log = tmp_path / "flower.log"
+        started.append(LocalProcess("flower", command, environment=environment, log=log, needle="Visit me"))
+        started[-1].ready()
+        return started[-1]
 
     yield start
     for process in started:

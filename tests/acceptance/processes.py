@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PATIENCE_SECONDS = 30
 
+#: What makes a worker start soonest.
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
 
 class LocalProcess(CeleryTestContainer):  # type: ignore[misc]
     """A process group of our own, with the interface of a container. There is no Docker in it: `super().__init__` is
@@ -113,9 +116,16 @@ def _signal_group(process: subprocess.Popen[bytes] | None, number: str | int) ->
         os.killpg(process.pid, getattr(signal, number) if isinstance(number, str) else number)
 
 
-def worker(queue: str, *, concurrency: int, environment: Mapping[str, str], log: Path, name: str = "") -> LocalProcess:
+def worker(
+    queue: str,
+    *,
+    concurrency: int,
+    environment: Mapping[str, str],
+    log: Path,
+    name: str = "",
+    options: Sequence[str] = QUIET,
+) -> LocalProcess:
     """A real `celery worker` of one queue."""
     argv = ["celery", "-A", "worker", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
     argv += ["--queues", queue, "--hostname", f"{name or queue}@%h", "--loglevel", "info"]
-    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return LocalProcess(name or queue, argv, environment=environment, log=log, needle="ready.")
+    return LocalProcess(name or queue, [*argv, *options], environment=environment, log=log, needle="ready.")

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.events import EventDispatcher, EventReceiver
-from kombu import Connection, Consumer, Exchange, Message, Queue
+from kombu import Connection, Consumer, Message
 
 from app.settings import Settings
 
@@ -61,6 +62,22 @@ def test_grouped_events_are_kept_one_by_one(celery: Celery, connect: Connect, ro
     assert kept == [("task-received", "w@h", f"t{number}") for number in range(3)] + [("worker-online", "w@h", None)]
 
 
+def test_a_workers_event_comes_by_itself_and_tasks_events_together(celery: Celery, connect: Connect) -> None:
+    """Gossiping workers take no other."""
+    sender, connection = connect(), connect()
+    receiver = EventReceiver(connection, app=celery)
+    got: list[Message] = []
+    with Consumer(connection.channel(), [receiver.queue], on_message=got.append, no_ack=True):
+        with EventDispatcher(sender, hostname="w@h", app=celery) as dispatcher:
+            for kind in ("worker-online", "task-received", "task-started", "worker-heartbeat"):
+                dispatcher.send(kind, uuid="1")
+        sender.release()
+        while not got or got[-1].delivery_info["routing_key"] != "worker.heartbeat":
+            connection.drain_events(timeout=5)
+    shapes = groupby((message.delivery_info["routing_key"], type(message.payload)) for message in got)
+    assert [shape for shape, _ in shapes] == [("worker.online", dict), ("task.multi", list), ("worker.heartbeat", dict)]
+
+
 def test_what_a_receiver_leaves_behind_is_nothing(celery: Celery, connect: Connect, rows: Rows) -> None:
     capture(celery, connect(), 0, lambda: None)
     assert rows("SELECT FROM broker.queues") == rows("SELECT FROM broker.bindings") == []
@@ -88,26 +105,3 @@ def test_old_days_are_dropped_whole(rows: Rows) -> None:
     rows("INSERT INTO broker.events (type, event) VALUES ('new', '{}')")
     assert rows("SELECT broker.drop_events_before((now() AT TIME ZONE 'UTC')::date - 7)") == [(1,)]
     assert rows("SELECT type FROM broker.events") == [("new",)]
-
-
-def test_what_happens_to_workers_is_told_one_by_one_and_what_happens_to_tasks_together(
-    celery: Celery, connect: Connect
-) -> None:
-    # Given a consumer that reads messages as Celery's gossip does
-    got: list[Message] = []
-    queue = Queue("celeryev.gossip", Exchange("celeryev", type="topic"), routing_key="#", auto_delete=True)
-    reader = connect(polling_interval=0.1)
-    with Consumer(reader.default_channel, [queue], on_message=got.append, no_ack=True):
-        # When all of this is written in one batch
-        with EventDispatcher(connect(), hostname="w@h", app=celery) as dispatcher:
-            for kind in ("worker-online", "worker-heartbeat", "task-received", "task-started"):
-                dispatcher.send(kind)
-        while len(got) < 3:
-            reader.drain_events(timeout=5)
-    # Then
-    assert [message.delivery_info["routing_key"] for message in got] == [
-        *("worker.online", "worker.heartbeat"),
-        "task.multi",
-    ]
-    assert got[0].payload["hostname"] == "w@h"
-    assert [event["type"] for event in got[2].payload] == ["task-received", "task-started"]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,11 +18,11 @@ Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
 
 
-def nothing_arrives(connection: Connection, queue: Queue) -> bool:
+def nothing_arrives(connection: Connection, queue: Queue, *, seconds: float = 0.2) -> bool:
     """Whether the queue gives nothing within a moment."""
     with Consumer(connection.channel(), [queue], on_message=lambda message: message.ack()):
         try:
-            connection.drain_events(timeout=0.2)
+            connection.drain_events(timeout=seconds)
         except TimeoutError:
             return True
     return False
@@ -244,3 +245,16 @@ def test_an_unbound_queue_hears_no_more(connect: Connect) -> None:
     bound.unbind_from(exchange)
     Producer(connect().default_channel, exchange).publish("hello", declare=[exchange])
     assert connection.default_channel._size("reader") == 0
+
+
+def test_many_who_ask_at_once_do_not_lock_each_other_out(connect: Connect) -> None:
+    """Flower asks eight questions at a time, each with a queue of its own for the answers."""
+
+    def ask(number: int) -> None:
+        for turn in range(15):
+            with connect() as connection:
+                answers = Queue(f"answers.{number}.{turn}", auto_delete=True, expires=10)
+                assert nothing_arrives(connection, answers, seconds=0.01)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))

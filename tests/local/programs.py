@@ -6,11 +6,13 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from app.addresses import flower_socket
 from app.local.launcher import Launch, Launcher
 from app.local.procfile import ProcessSpec
 
@@ -45,6 +47,16 @@ def worker(seconds: str = "0") -> None:
     signal.signal(signal.SIGTERM, drain)
     note("worker started")
     while True:
+        signal.pause()
+
+
+def flower(seconds: str) -> None:
+    """Listens on its socket after some seconds."""
+    time.sleep(float(seconds))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(flower_socket(Path(os.environ["KILN_HOME"]))))
+        listening.listen()
+        note("flower listens")
         signal.pause()
 
 

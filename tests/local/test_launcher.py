@@ -112,6 +112,15 @@ def test_the_examples_are_registered_once_and_one_is_shown_as_a_command(home: Pa
     assert run.notes.count("seeded") == 1
 
 
+def test_it_is_ready_when_flower_listens_and_says_where(home: Path, started: list[Run]) -> None:
+    run = Run(home, ["flower", ["flower", "1"], 10, 1])
+    started.append(run)
+    run.ready()
+    assert "flower listens" in run.notes
+    assert f"Flower: http://127.0.0.1:{run.port}/flower" in run.output
+    assert run.stop() == 0
+
+
 def test_a_process_that_died_is_started_again(home: Path, started: list[Run]) -> None:
     run = Run(home, ["worker", ["worker"], 10, 1])
     started.append(run)

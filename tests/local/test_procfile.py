@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def test_the_procfile_of_the_repository_is_understood() -> None:
     commands = read_procfile(REPOSITORY / "Procfile", {})
-    assert {"release", "web", "compile", "execute", "upkeep"} <= set(commands)
+    assert {"release", "web", "compile", "execute", "upkeep", "flower"} <= set(commands)
     assert "release" not in [spec.name for spec in processes(commands)]
 
 
