@@ -11,10 +11,10 @@ PRIORITIES: Final = tuple(range(9, -1, -1))
 
 #: Ids are given before they are committed, so a message may appear behind one that was claimed already. The cursor
 #: stays this far behind; what appears even later is found when the consumer starts from the beginning again.
-LAG_SECONDS: Final = 2.0
+LAG_SECONDS: Final = 0.25
 
 #: Starting from the beginning costs what the cursor saves, so its share of the time is bounded too.
-RESTART_SECONDS: Final = 10.0
+RESTART_SECONDS: Final = 2.0
 RESTART_SHARE: Final = 0.02
 
 

@@ -1,5 +1,7 @@
 """Exchanges that are a log: what is published to them is appended once and kept, and every reader reads on from its own
 place. Celery's events go this way (exchange ``celeryev``), so that history outlives whoever watches it.
+
+They are written in batches, each with a number that is told to the readers, so that a reader reads each batch once.
 """
 
 import logging
@@ -7,6 +9,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 import psycopg
@@ -24,38 +27,49 @@ MOST_WAITING: Final = 20_000
 #: One writing takes at most so many messages, each of one event or of some.
 BATCH: Final = 1_000
 
-#: How long after an event with a higher number one with a lower may still appear: numbers are given before the commit.
+#: How long after a batch with a higher number one with a lower may still appear: numbers are given before the commit.
 LATENESS_SECONDS: Final = 1.0
 
-#: Events of one reading.
-PAGE: Final = 500
+#: How often a reader looks for batches that no notification told it of.
+LOOK_SECONDS: Final = 1.0
+
+#: Batches of one reading.
+PAGE: Final = 8
 
 #: Its type and its JSON text.
 Event = tuple[str, str]
 
-#: Append events, and wake whoever reads.
+#: Append events as one batch, and tell its number to whoever reads.
 APPEND = """
-WITH kept AS (
-    INSERT INTO broker.events (type, worker, task_id, event)
-    SELECT event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
-    FROM json_array_elements(%(events)s::json) AS event
-    RETURNING id
+WITH batch AS (SELECT nextval('broker.event_batches') AS number), kept AS (
+    INSERT INTO broker.events (id, type, worker, task_id, event)
+    SELECT number << 16 | place, event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
+    FROM batch, json_array_elements(%(events)s::json) WITH ORDINALITY AS happened (event, place)
 )
-SELECT pg_notify(%(channel)s, '') FROM kept
-WHERE EXISTS (SELECT FROM broker.bindings WHERE exchange = %(exchange)s) LIMIT 1
+SELECT pg_notify(%(channel)s, number::text) FROM batch
+WHERE EXISTS (SELECT FROM broker.bindings WHERE exchange = %(exchange)s)
 """
 
-#: What was appended beyond a place, without what was read already. Readers are live: what is older than a minute is
-#: history, and for others to read.
+#: The batches beyond a place. Readers are live: what is older than a minute is history, and for others to read.
+BATCHES = """
+SELECT DISTINCT id >> 16 FROM broker.events
+WHERE id >= (%(after)s::bigint + 1) << 16 AND kept_at > now() - interval '1 minute'
+ORDER BY 1
+"""
+
+#: What fits a pattern in some batches.
 READ = """
-SELECT id, type, event::text FROM broker.events
-WHERE id > %(after)s AND kept_at > now() - interval '1 minute' AND id <> ALL (%(seen)s)
-  AND replace(type, '-', '.') ~ %(pattern)s
-ORDER BY id
-LIMIT %(limit)s
+SELECT type, event::text
+FROM unnest(%(batches)s::bigint[]) WITH ORDINALITY AS batch (number, turn)
+CROSS JOIN LATERAL (
+    SELECT id, type, event FROM broker.events
+    WHERE id >= number << 16 AND id < (number + 1) << 16 AND kept_at > now() - interval '1 minute'
+      AND replace(type, '-', '.') ~ %(pattern)s
+) AS found
+ORDER BY turn, id
 """
 
-END = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM broker.events_id_seq"
+END = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM broker.event_batches"
 
 
 class EventWriter:
@@ -134,15 +148,35 @@ class EventReader:
         row = link.execute(END).fetchone()
         self._after = int(row[0]) if row else 0
         self._seen: dict[int, float] = {}
+        self._unread: deque[int] = deque()
+        self._look_at = 0.0
+
+    def told(self, batches: Iterable[str]) -> None:
+        """These were appended, as their notifications say."""
+        self._note(int(number) for number in batches if number.isdecimal())
 
     def read(self, link: Link) -> tuple[list[Event], bool]:
         """The next events, and whether there may be more."""
-        parameters = {"after": self._after, "seen": list(self._seen), "pattern": self._pattern, "limit": PAGE}
-        rows = link.execute(READ, parameters).fetchall()
+        if time.monotonic() >= self._look_at:
+            self._look(link)
+        batches = [self._unread.popleft() for _ in range(min(len(self._unread), PAGE))]
+        if not batches:
+            return [], False
+        events = link.execute(READ, {"batches": batches, "pattern": self._pattern}).fetchall()
+        return events, bool(self._unread)
+
+    def _look(self, link: Link) -> None:
         now = time.monotonic()
-        self._seen |= {number: now for number, *_ in rows}
+        self._look_at = now + LOOK_SECONDS
+        self._note(number for (number,) in link.execute(BATCHES, {"after": self._after}))
         settled = [number for number, seen_at in self._seen.items() if seen_at < now - LATENESS_SECONDS]
         if settled:
-            self._after = max(settled)
+            self._after = max(self._after, *settled)
             self._seen = {number: at for number, at in self._seen.items() if number > self._after}
-        return [(kind, event) for _, kind, event in rows], len(rows) == PAGE
+
+    def _note(self, batches: Iterable[int]) -> None:
+        now = time.monotonic()
+        for number in batches:
+            if number > self._after and number not in self._seen:
+                self._seen[number] = now
+                self._unread.append(number)

@@ -3,6 +3,7 @@
 import hashlib
 import select
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ from app.broker import statements
 #: queue name.
 _LONGEST_CHANNEL = 63
 
-SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s"
+#: Plans of prepared statements are made while a queue is empty and kept when it is not: only an index serves both.
+SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c enable_seqscan=off"
 
 
 def channel_of(queue: str) -> str:
@@ -48,8 +50,8 @@ class Link:
         )
         self.answered_at = time.monotonic()
         """When the server last answered."""
-        self._notified: set[str] = set()
-        self._connection.add_notify_handler(lambda notification: self._notified.add(notification.channel))
+        self._notified: defaultdict[str, list[str]] = defaultdict(list)
+        self._connection.add_notify_handler(lambda told: self._notified[told.channel].append(told.payload))
 
     def fileno(self) -> int:
         """The socket, for an event loop."""
@@ -73,17 +75,21 @@ class Link:
         """Wake the consumers of these queues."""
         self._connection.execute(statements.NOTIFY, {"channels": [channel_of(queue) for queue in queues]})
 
-    def heard(self) -> set[str]:
-        """The channels notified since the last call; reads what the socket holds and never blocks.
+    def read(self) -> None:
+        """Take what the socket holds; never blocks."""
+        with self._connection.lock:
+            self._connection.pgconn.consume_input()
 
-        Notifications also arrive inside other statements' answers, so the handler and the socket are both looked at.
+    def heard(self) -> Mapping[str, list[str]]:
+        """The channels notified since the last call with what they were told, as far as it was read.
+
+        Notifications come with other statements' answers too: those in front of an answer psycopg gives to the handler,
+        those behind it stay in libpq until they are asked for.
         """
         with self._connection.lock:
-            pgconn = self._connection.pgconn
-            pgconn.consume_input()
-            while notification := pgconn.notifies():
-                self._notified.add(notification.relname.decode())
-        heard, self._notified = self._notified, set()
+            while told := self._connection.pgconn.notifies():
+                self._notified[told.relname.decode()].append(told.extra.decode())
+        heard, self._notified = self._notified, defaultdict(list)
         return heard
 
     def wait(self, seconds: float) -> None:

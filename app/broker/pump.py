@@ -60,11 +60,12 @@ class Pump:
         name: str,
         deliver: Callable[[dict[str, Any], str], None],
         *,
+        on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
     ) -> None:
         self._link, self._name, self._deliver = link, name, deliver
-        self._loss_limit, self._on_dead = loss_limit, on_dead
+        self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
         self._channels: dict[str, str] = {}
         self._wanted: set[str] = set()
         self._cursors: defaultdict[str, Cursor] = defaultdict(Cursor)
@@ -143,7 +144,10 @@ class Pump:
         """Want the queues that were notified."""
         heard = self._link.heard()
         if heard:
-            self._wanted.update(queue for queue, channel in self._channels.items() if channel in heard)
+            for queue, channel in self._channels.items():
+                if channel in heard:
+                    self._wanted.add(queue)
+                    self._on_told(queue, heard[channel])
 
     def beat(self) -> None:
         """Say that we live, make due messages ready, and want the queues that have some."""
@@ -180,14 +184,14 @@ class Pump:
     def run_out(self, channels: Sequence[Consuming]) -> bool:
         """Deliver until nothing is wanted or nobody has room; answers whether anything was done.
 
-        A notification may arrive inside the answer to a claim and leave the socket silent, so it is asked for after
-        each.
+        A notification may come with the answer to a claim and leave the socket silent, so it is asked for after each.
         """
         done = False
         while True:
             self.hear()
             claims = self._claims
-            if not self.run(channels) and self._claims == claims:
+            done = bool(self.run(channels)) or done
+            if self._claims == claims:
                 return done
             done = True
 
@@ -201,7 +205,8 @@ class Pump:
         try:
             for channel in list(channels):
                 for queue in channel.active_queues:
-                    delivered += self._serve(channel, queue)
+                    if queue in self._wanted or self._buffers[queue]:
+                        delivered += self._serve(channel, queue)
         finally:
             self._busy = False
         return delivered

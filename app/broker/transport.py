@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import count
 from time import monotonic
@@ -115,6 +115,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._link,
             self.consumer_name,
             self._deliver,
+            on_told=self._told,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
         )
@@ -191,6 +192,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """Let a queue read on in that log from now, what fits the pattern."""
         self._followed[queue] = exchange, EventReader(self.link, pattern)
 
+    def _told(self, queue: str, payloads: Sequence[str]) -> None:
+        if queue in self._followed:
+            self._followed[queue][1].told(payloads)
+
     def follows(self, queue: str) -> bool:
         """Whether a queue reads in a log."""
         return queue in self._followed
@@ -232,7 +237,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """Let the hub wake us by the socket, and by timers for the beat and for leases."""
         self._loop = loop
         self.pump.most_ahead = int(self._options.get("read_ahead", READ_AHEAD))
-        loop.add_reader(self.link.fileno(), self._run)
+        loop.add_reader(self.link.fileno(), self._on_readable)
         # Before the hub sleeps: other callbacks may have sent statements, whose answers brought notifications along.
         loop.on_tick.add(self._on_tick)
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -253,6 +258,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             if self._link is not None:
                 self._loop.remove(self._link.fileno())
             self._loop = None
+
+    def _on_readable(self) -> None:
+        self.link.read()
+        self._run()
 
     def _on_beat(self) -> None:
         self._beat()
@@ -285,6 +294,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         deadline = None if timeout is None else monotonic() + timeout
         beat_at = 0.0
         while True:
+            self.link.read()
             self.pump.hear()
             if monotonic() >= beat_at:
                 self._beat()

@@ -8,18 +8,19 @@ branch_labels = None
 depends_on = None
 
 EVENTS = """
-CREATE SEQUENCE broker.events_id_seq;
+CREATE SEQUENCE broker.event_batches;
 CREATE TABLE broker.events (
-    id      bigint NOT NULL DEFAULT nextval('broker.events_id_seq'),
+    id      bigint NOT NULL DEFAULT nextval('broker.event_batches') << 16,
     kept_at timestamptz NOT NULL DEFAULT now(),
     type    text NOT NULL,
     worker  text,
     task_id text,
     event   json NOT NULL
 ) PARTITION BY RANGE (kept_at);
-ALTER SEQUENCE broker.events_id_seq OWNED BY broker.events.id;
+ALTER SEQUENCE broker.event_batches OWNED BY broker.events.id;
 
 COMMENT ON TABLE broker.events IS 'Celery''s events as they were written; old days are dropped whole';
+COMMENT ON COLUMN broker.events.id IS 'Number of the batch that it was written in; the last 16 bits are its place there';
 COMMENT ON COLUMN broker.events.worker IS 'The node that it happened on';
 COMMENT ON COLUMN broker.events.task_id IS 'The task that it happened to; of an execution, its id';
 
