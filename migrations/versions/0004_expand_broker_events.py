@@ -20,7 +20,7 @@ CREATE TABLE broker.events (
 ALTER SEQUENCE broker.event_batches OWNED BY broker.events.id;
 
 COMMENT ON TABLE broker.events IS 'Celery''s events as they were written; old days are dropped whole';
-COMMENT ON COLUMN broker.events.id IS 'Number of the batch that it was written in; the last 16 bits are its place there';
+COMMENT ON COLUMN broker.events.id IS 'Number of its batch, then 16 bits for its place there';
 COMMENT ON COLUMN broker.events.worker IS 'The node that it happened on';
 COMMENT ON COLUMN broker.events.task_id IS 'The task that it happened to; of an execution, its id';
 

@@ -1,0 +1,1 @@
+"""Kiln's transport beside Redis, RabbitMQ and the other ways to queue on PostgreSQL, in one run."""
