@@ -19,7 +19,7 @@ INSTALL = install() { if command -v uv >/dev/null 2>&1; \
 RUN = $(VENV)/.run-installed
 DEV = $(VENV)/.dev-installed
 
-.PHONY: help up test lint format psql migrate bench lock clean
+.PHONY: help up test lint format psql migrate bench chaos lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ migrate: $(RUN)  ## Bring the database to the newest schema.
 bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 	@$(BIN)/python -m bench.latency
 	@$(BIN)/python -m bench.start
+
+chaos: $(DEV)  ## Run the tests of the guarantees in their long form, within an hour; writes docs/guarantees.md.
+	@$(BIN)/python -m pytest -q tests/chaos --chaos long
 
 lock: $(DEV)  ## Pin the requirements anew, with hashes.
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade \
