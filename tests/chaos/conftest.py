@@ -21,6 +21,7 @@ from tests.chaos.installation import Install, Installation, environment_for
 from tests.chaos.oracle import Verdict
 from tests.chaos.report import PAGE, Figures, Promise, page
 from tests.chaos.scale import Scale
+from tests.conftest import migrate
 from tests.programs import LOOP, NAP
 from tests.workbench import Workbench
 
@@ -80,19 +81,23 @@ def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathF
     return psycopg.conninfo.conninfo_to_dict(url)["dbname"], ids  # type: ignore[return-value]
 
 
+def copied(server: EmbeddedPostgres, template: str, functions: dict[str, str], tmp_path: Path) -> Installation:
+    """An installation on a copy of a prepared database."""
+    name = f"chaos_{next(_numbers)}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    directory = tmp_path / name
+    directory.mkdir()
+    return Installation(server.url(name), directory, functions)
+
+
 @pytest.fixture
 def install(postgres: EmbeddedPostgres, prepared: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Install]:
     """Makes installations, each with a database and processes of its own."""
     made: list[Installation] = []
 
     def installed() -> Installation:
-        template, functions = prepared
-        name = f"chaos_{next(_numbers)}"
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        directory = tmp_path / name
-        directory.mkdir()
-        made.append(Installation(postgres.url(name), directory, functions))
+        made.append(copied(postgres, *prepared, tmp_path))
         return made[-1]
 
     yield installed
@@ -104,6 +109,30 @@ def install(postgres: EmbeddedPostgres, prepared: tuple[str, dict[str, str]], tm
 def kiln(install: Install) -> Installation:
     """One installation without processes yet."""
     return install()
+
+
+@pytest.fixture(scope="session")
+def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedPostgres, dict[str, str]]]:
+    """A server as in production, to be killed. Its database `kiln` is to be copied."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("durable")) as server:
+        url, home = server.url(), server.home / "home"
+        migrate(url, home)
+        yield server, prepare(url, home)
+
+
+@pytest.fixture
+def server(durable: tuple[EmbeddedPostgres, dict[str, str]]) -> EmbeddedPostgres:
+    """The server to be killed."""
+    return durable[0]
+
+
+@pytest.fixture
+def durable_kiln(durable: tuple[EmbeddedPostgres, dict[str, str]], tmp_path: Path) -> Iterator[Installation]:
+    """One installation on it."""
+    server, functions = durable
+    installation = copied(server, "kiln", functions, tmp_path)
+    yield installation
+    installation.close()
 
 
 class Report(Protocol):

@@ -1,14 +1,17 @@
 """What happens to machines: processes are killed and stopped, backends end."""
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
 
+from app.local.postgres import EmbeddedPostgres
 from tests.chaos.fleet import Node
 
 
@@ -74,6 +77,25 @@ def stopping(nodes: list[Node], *, seconds: float) -> Callable[[], object]:
             time.sleep(seconds)
 
     return act
+
+
+def kill_server(server: EmbeddedPostgres) -> None:
+    """`kill -9` of the postmaster and all backends; its kernel lives, so what was written stays."""
+    assert server.pid is not None
+    postmaster = psutil.Process(server.pid)
+    for process in [postmaster, *postmaster.children()]:
+        process.kill()
+
+
+def kill_a_backend(url: str) -> None:
+    """`kill -9` of one random connection's process, on which PostgreSQL ends all the others and begins anew."""
+    statement = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1
+    """
+    with suppress(psycopg.OperationalError), psycopg.connect(url, autocommit=True) as connection:
+        for (pid,) in connection.execute(statement):
+            os.kill(pid, signal.SIGKILL)
 
 
 def terminate_backends(url: str, *, like: str) -> int:
