@@ -91,6 +91,11 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         return self._link
 
     @property
+    def connected(self) -> Link | None:
+        """The connection, where there is one."""
+        return self._link
+
+    @property
     def pump(self) -> Pump:
         """What feeds this connection's consumers."""
         if self._pump is None:
