@@ -10,14 +10,20 @@ from typing import Any
 
 from app.broker import keeping, statements
 from app.broker.channel import Channel
+from app.broker.pump import Pump
 from app.broker.transport import Transport
+from app.broker.watchdog import Watchdog
 from app.executions import queries
 
 _TOKEN = re.compile(r" AND (?:message\.)?deliveries = (?:%\(token\)s|held\.token|acked\.token)")
 
 
-def _nothing(*_args: Any, **_kwargs: Any) -> None:
-    """What a mechanism does that is off."""
+def _do_nothing(*_args: object, **_kwargs: object) -> int:
+    return 0
+
+
+#: What a mechanism does that is off.
+_nothing: Any = _do_nothing
 
 
 def blocking() -> None:
@@ -44,7 +50,19 @@ def hoarding() -> None:
     statements.BEAT = statements.BEAT.replace("state IN ('delayed', 'leased')", "state = 'delayed'")
 
 
-_BREAKS: dict[str, Callable[[], Any]] = {break_.__name__: break_ for break_ in (blocking, hoarding, unfenced, unkept)}
+def idle() -> None:
+    """It lives, and claims nothing."""
+    Pump.run = _nothing  # type: ignore[method-assign]
+
+
+def unwatched() -> None:
+    """Nobody looks after it."""
+    Watchdog.start = _nothing  # type: ignore[method-assign]
+
+
+_BREAKS: dict[str, Callable[[], Any]] = {
+    one.__name__: one for one in (blocking, hoarding, idle, unfenced, unkept, unwatched)
+}
 
 for _name in os.environ["CHAOS_BROKEN"].split(","):
     _BREAKS[_name]()

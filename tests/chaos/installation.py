@@ -1,11 +1,14 @@
 """One Kiln under test: its database, its processes, its clients, and the verdict on it."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from celery import Celery
 
+from app.queue import create_celery
 from app.settings import load_settings
 from tests.chaos import oracle
 from tests.chaos.clients import Clients
@@ -43,6 +46,11 @@ class Installation:
         self.ledger = Ledger(directory / "ledger.tsv")
         self.fleet = Fleet(self.environment, directory)
         self._clients: Clients | None = None
+
+    @cached_property
+    def celery(self) -> Celery:
+        """The workers' Celery application, for control from the test."""
+        return create_celery(self.url, lease_seconds=LEASE_SECONDS, on_claim={}, on_dead=[])
 
     @property
     def clients(self) -> Clients:

@@ -24,6 +24,7 @@ class Relayed:
         self.hello = b""
         self.lost = False
         """Whether nothing comes through any more, and nobody is told."""
+        self._reset = False
         self._client, self._server, self._flowing = client, server, flowing
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
@@ -36,19 +37,25 @@ class Relayed:
                 self._flowing.wait()
                 if not self.lost:
                     sink.sendall(data)
-        if not self.lost:
+        if not self.lost and not self._reset:
             self.end()
 
     def end(self, *, reset: bool = False) -> None:
-        """Close both ends, the client's with FIN or RST."""
+        """End both halves, the client's with FIN or RST."""
+        self._reset = reset
         for one in (self._client, self._server):
             with contextlib.suppress(OSError):
-                if reset:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                else:
-                    one.shutdown(socket.SHUT_RDWR)
-            if reset:
-                one.close()
+                # Reading ends in any case: a socket on which a thread waits is not closed yet.
+                one.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+        if reset:
+            with contextlib.suppress(OSError):
+                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.close()
+
+    def close(self) -> None:
+        """Let go of both sockets."""
+        self._client.close()
+        self._server.close()
 
 
 class Shim:
@@ -81,7 +88,9 @@ class Shim:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self.end()
+        for one in self._relayed:
+            one.end()
+            one.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -95,13 +104,13 @@ class Shim:
                 except OSError:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     client.close()
+                    server.close()
                     continue
                 self._relayed.append(Relayed(client, server, self._flowing))
 
     def end(self, *, reset: bool = False) -> None:
         """End every connection, in order (FIN) or at once (RST)."""
-        relayed, self._relayed = self._relayed, []
-        for one in relayed:
+        for one in self._relayed:
             if not one.lost:
                 one.end(reset=reset)
 
