@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from celery import Celery, bootsteps
 from celery.app.amqp import AMQP
+from celery.signals import worker_process_init
 from celery.worker import state
 from celery.worker.consumer import Gossip, Mingle
 from kombu.common import ignore_errors
 
+from app.broker import draining
 from app.broker.link import Link
 from app.broker.reconnecting import PromptConnection
 from app.broker.transport import Transport
@@ -26,7 +28,8 @@ def add_bootsteps(app: Celery) -> None:
     """Give the workers of `app` these steps, and those of Celery's own that it knows only of its first transports to
     work.
     """
-    app.steps["consumer"].update([Name, EventBatches, HandOver, Watch])
+    app.steps["consumer"].update([Name, EventBatches, HandOver, Drain, Watch])
+    worker_process_init.connect(_obey_parent_only, weak=False)
     app.amqp_cls = Amqp
     for step in (Gossip, Mingle):
         step.compatible_transports = step.compatible_transports | {Transport.driver_type}
@@ -163,6 +166,28 @@ class WatchedConsumer:
     def _link(self) -> Link | None:
         connection = self._consumer.connection
         return connection.transport.connected if connection is not None and connection.connected else None
+
+
+class Drain(bootsteps.StartStopStep):  # type: ignore[misc]
+    """A worker that was told to stop ends in time, and nothing that it held waits for a lease to run out."""
+
+    requires = ("celery.worker.consumer:Connection",)
+
+    def start(self, consumer: Any) -> None:
+        """The connection is asked for its address while there is one."""
+        self._url = consumer.connection.hostname
+
+    def stop(self, consumer: Any) -> None:
+        """Let the children work on, but not for ever."""
+        if consumer.blueprint.state == bootsteps.RUN:
+            return
+        processes = getattr(getattr(consumer.pool, "_pool", None), "_pool", [])
+        children = [process.pid for process in processes]
+        draining.end_in_time(self._url, consumer.hostname, children, grace_seconds=draining.GRACE_SECONDS)
+
+
+def _obey_parent_only(**_kwargs: object) -> None:
+    draining.obey_parent_only()
 
 
 def _unaccepted(pool: Any) -> bool:
