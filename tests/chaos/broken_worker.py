@@ -3,19 +3,29 @@
 Production code has no such switch; each of these replaces one named thing before the real `worker` starts.
 """
 
+import tests.chaos.skew  # isort: skip - the clock is set before anybody looks at it
+
 import os
 import re
+import resource
+import signal
 from collections.abc import Callable
 from typing import Any
 
-from app.broker import keeping, statements
+import psycopg
+
+from app.broker import draining, keeping, statements
+from app.broker.bootsteps import WatchedConsumer
 from app.broker.channel import Channel
+from app.broker.cursor import Cursor
 from app.broker.pump import Pump
 from app.broker.transport import Transport
 from app.broker.watchdog import Watchdog
-from app.executions import queries
+from app.executions import queries, running
 
-_TOKEN = re.compile(r" AND (?:message\.)?deliveries = (?:%\(token\)s|held\.token|acked\.token)")
+_TOKEN = re.compile(
+    r" AND (?:message\.)?deliveries = (?:%\(token\)s|held\.token|acked\.token)| AND execution\.attempts = %\(attempt\)s"
+)
 
 
 def _do_nothing(*_args: object, **_kwargs: object) -> int:
@@ -60,13 +70,98 @@ def unwatched() -> None:
     Watchdog.start = _nothing  # type: ignore[method-assign]
 
 
+def unpatient() -> None:
+    """A worker that was told to stop gives its children three seconds."""
+    draining.GRACE_SECONDS = 3  # type: ignore[misc]
+
+
+def deadly() -> None:
+    """Children die of a signal to the whole group."""
+    draining.obey_parent_only = _nothing
+
+
+def beatless() -> None:
+    """Nobody looks for what no notification told of."""
+    Pump.beat = _nothing  # type: ignore[method-assign]
+
+
+def mortal() -> None:
+    """A child dies of certain inputs, as it would of a fault in the engine or for want of memory."""
+    ran = running._run
+
+    def run(platform: Any, modules: Any, execution_id: Any, carried: dict[str, Any]) -> Any:
+        match carried["input"]:
+            case '"SIGSEGV"':
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case '"SIGKILL"':
+                os.kill(os.getpid(), signal.SIGKILL)
+            case '"exit"':
+                os._exit(0)
+            case '"memory"':
+                resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+                bytearray(2 << 30)
+        return ran(platform, modules, execution_id, carried)
+
+    running._run = run
+
+
+def unrenewable() -> None:
+    """Leases cannot be renewed, as if the database were away for that alone."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise psycopg.OperationalError
+
+    setattr(keeping, "renew", fail)  # noqa: B010 - imported there, not exported
+    Channel.renew = _nothing  # type: ignore[method-assign]
+
+
+def own_clock() -> None:
+    """Leases are counted by the worker's clock, which is an hour late."""
+    for name in ("CLAIM", "RENEW"):
+        statement = getattr(statements, name).replace("now() + %(lease)s", "now() - interval '1 hour' + %(lease)s")
+        setattr(statements, name, statement)
+
+
+def cursorless() -> None:
+    """Every claim starts at the beginning of the index."""
+    Cursor.passed = _nothing  # type: ignore[method-assign]
+
+
+def leaking() -> None:
+    """Something is kept of every message."""
+    kept: list[bytearray] = []
+    received = WatchedConsumer._on_message
+
+    def keep(self: WatchedConsumer, request: Any) -> None:
+        kept.append(bytearray(os.urandom(64_000)))
+        received(self, request)
+
+    setattr(WatchedConsumer, "_on_message", keep)  # noqa: B010 - the same
+
+
 _BREAKS: dict[str, Callable[[], Any]] = {
-    one.__name__: one for one in (blocking, hoarding, idle, unfenced, unkept, unwatched)
+    one.__name__: one
+    for one in (
+        beatless,
+        blocking,
+        cursorless,
+        deadly,
+        hoarding,
+        idle,
+        leaking,
+        mortal,
+        own_clock,
+        unfenced,
+        unkept,
+        unpatient,
+        unrenewable,
+        unwatched,
+    )
 }
 
-for _name in os.environ["CHAOS_BROKEN"].split(","):
+for _name in filter(None, os.environ["CHAOS_BROKEN"].split(",")):
     _BREAKS[_name]()
 
 from worker import app, celery  # noqa: E402 - the breaks come first
 
-__all__ = ["app", "celery"]
+__all__ = ["app", "celery", "tests"]
