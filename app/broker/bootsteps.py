@@ -12,6 +12,7 @@ from celery.worker.consumer import Gossip, Mingle
 from kombu.common import ignore_errors
 
 from app.broker import draining
+from app.broker.consumer import KeepingConsumer
 from app.broker.link import Link
 from app.broker.reconnecting import PromptConnection
 from app.broker.transport import Transport
@@ -31,6 +32,7 @@ def add_bootsteps(app: Celery) -> None:
     app.steps["consumer"].update([Name, EventBatches, HandOver, Drain, Watch])
     worker_process_init.connect(_obey_parent_only, weak=False)
     app.amqp_cls = Amqp
+    app.conf.worker_consumer = KeepingConsumer
     for step in (Gossip, Mingle):
         step.compatible_transports = step.compatible_transports | {Transport.driver_type}
 
