@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,13 @@ def unkept() -> None:
     Channel.renew = _nothing  # type: ignore[method-assign]
 
 
+def forgiving() -> None:
+    """Nobody counts how often a message took its worker down."""
+    for name in ("RELEASE", "BEAT"):
+        statement = getattr(statements, name).replace("losses = losses + ", "losses = 0 * ")
+        setattr(statements, name, statement)
+
+
 def hoarding() -> None:
     """Leases never run out: nobody takes back what a dead worker held."""
     statements.BEAT = statements.BEAT.replace("state IN ('delayed', 'leased')", "state = 'delayed'")
@@ -91,10 +99,9 @@ def mortal() -> None:
 
     def run(platform: Any, modules: Any, execution_id: Any, carried: dict[str, Any]) -> Any:
         match carried["input"]:
-            case '"SIGSEGV"':
-                os.kill(os.getpid(), signal.SIGSEGV)
-            case '"SIGKILL"':
-                os.kill(os.getpid(), signal.SIGKILL)
+            case '"SIGSEGV"' | '"SIGKILL"' as name:
+                os.kill(os.getpid(), getattr(signal, name.strip('"')))
+                time.sleep(60)  # Another thread may be the one to take it.
             case '"exit"':
                 os._exit(0)
             case '"memory"':
@@ -146,6 +153,7 @@ _BREAKS: dict[str, Callable[[], Any]] = {
         blocking,
         cursorless,
         deadly,
+        forgiving,
         hoarding,
         idle,
         leaking,

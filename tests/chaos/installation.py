@@ -66,8 +66,13 @@ class Installation:
     def rows(self, statement: str, *parameters: object) -> list[Any]:
         """Look into the database, over a connection of its own."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), parameters)
+            cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description is not None else []
+
+    def shadow_functions(self) -> None:
+        """Let functions of the schema `chaos` stand before PostgreSQL's own, for whoever connects from now on."""
+        database = psycopg.conninfo.conninfo_to_dict(self.url)["dbname"]
+        self.rows(f"ALTER DATABASE {database} SET search_path = chaos, pg_catalog, public")
 
     def count(self, condition: str) -> int:
         """How many executions are like this."""
