@@ -99,6 +99,8 @@ class Watchdog:
         if received != self._received:
             self._received, self._quiet, self._suspicious = received, 0, False
             return
+        if 1 < self._silent < SILENT_SECONDS:
+            return  # Its connection is judged first: it may be all that is wrong.
         self._quiet += 1
         if self._quiet < (CONFIRM_SECONDS if self._suspicious else QUIET_SECONDS):
             return
