@@ -15,13 +15,12 @@ from typing import Any
 
 import psycopg
 
-from app.broker import draining, keeping, statements
+from app.broker import draining, keeping, statements, watchdog
 from app.broker.bootsteps import WatchedConsumer
 from app.broker.channel import Channel
 from app.broker.cursor import Cursor
 from app.broker.pump import Pump
 from app.broker.transport import Transport
-from app.broker.watchdog import Watchdog
 from app.executions import queries, running
 
 _TOKEN = re.compile(
@@ -75,7 +74,7 @@ def idle() -> None:
 
 def unwatched() -> None:
     """Nobody looks after it."""
-    Watchdog.start = _nothing  # type: ignore[method-assign]
+    watchdog.Watchdog.start = _nothing  # type: ignore[method-assign]
 
 
 def unpatient() -> None:
@@ -134,6 +133,12 @@ def cursorless() -> None:
     Cursor.passed = _nothing  # type: ignore[method-assign]
 
 
+def hasty() -> None:
+    """Not broken: its watchdog judges within seconds, so that a short test need not wait."""
+    watchdog.QUIET_SECONDS, watchdog.CONFIRM_SECONDS = 4, 2  # type: ignore[misc]
+    watchdog.SILENT_SECONDS, watchdog.WAITED_SECONDS = 4, 2  # type: ignore[misc]
+
+
 def leaking() -> None:
     """Something is kept of every message."""
     kept: list[bytearray] = []
@@ -154,6 +159,7 @@ _BREAKS: dict[str, Callable[[], Any]] = {
         cursorless,
         deadly,
         forgiving,
+        hasty,
         hoarding,
         idle,
         leaking,

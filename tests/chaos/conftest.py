@@ -27,6 +27,16 @@ from tests.workbench import Workbench
 
 _FUNCTIONS = {"nap": NAP, "loop": LOOP}
 
+_ABOUT_THE_DATABASE = {
+    "test_broken_connections",
+    "test_clocks",
+    "test_database_crashes",
+    "test_draining",
+    "test_memory",
+    "test_old_snapshots",
+    "test_watchdog",
+}
+
 _numbers = count(1)
 _figures: list[Figures] = []
 
@@ -42,10 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They are sensitive to load, so they never run beside each other."""
+    """They are sensitive to load, so no more than two run beside each other."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("chaos"))
+            group = "chaos-database" if item.path.stem in _ABOUT_THE_DATABASE else "chaos-workers"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

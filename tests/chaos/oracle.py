@@ -1,6 +1,7 @@
 """Compares what clients were told with what the database holds, and asks it whether every invariant holds."""
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.patience import came_true
+from tests.chaos.patience import came_true, until
 
 _SCRIPT = Path(__file__).with_name("oracle.sql")
 
@@ -81,13 +82,26 @@ def install(url: str) -> None:
 
 def came_to_rest(url: str, *, seconds: float) -> bool:
     """Whether everything has ended in time."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with _connected(url) as connection:
         return came_true(lambda: (connection.execute(_AT_REST).fetchone() or (False,))[0], seconds=seconds)
+
+
+def _connected(url: str) -> "psycopg.Connection[Any]":
+    """A connection, also to a server that is just coming back."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def connect() -> bool:
+        with suppress(psycopg.OperationalError):
+            opened.append(psycopg.connect(url, autocommit=True))
+        return bool(opened)
+
+    until(connect, what="a connection")
+    return opened[0]
 
 
 def verdict(url: str, ledger: Ledger) -> Verdict:
     """Ask everything, as it is now."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with _connected(url) as connection:
         connection.execute("TRUNCATE chaos.ledger")
         with connection.cursor().copy("COPY chaos.ledger FROM STDIN") as copy:
             for client_id, answer, execution_id in ledger.entries():

@@ -35,7 +35,7 @@ FROM broker.messages AS message JOIN executions AS execution ON execution.id = m
 WHERE message.state <> 'dead' AND execution.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
 
 -- I8: no lease outlives its time by more than a few beats.
-SELECT id, holder, ready_at FROM broker.messages WHERE state = 'leased' AND ready_at < now() - interval '5 seconds';
+SELECT id, holder, ready_at FROM broker.messages WHERE state = 'leased' AND ready_at < now() - interval '3 seconds';
 
 -- I10: nothing is left over.
 SELECT id, queue, state FROM broker.messages WHERE state <> 'dead' AND queue IN ('execute', 'compile');

@@ -29,7 +29,7 @@ def test_a_worker_consumes_again_after_every_kind_of_broken_connection(
     kiln: Installation, shim: Shim, report: Report, scale: Scale
 ) -> None:
     rounds, soon, later = scale(1, 8), scale(60, SOON_SECONDS), scale(90, LATER_SECONDS)
-    worker = kiln.fleet.worker(DATABASE_URL=shim.url)
+    worker = kiln.fleet.worker(DATABASE_URL=shim.url, broken="hasty" if scale is Scale.SHORT else None)
 
     def refused() -> None:
         with shim.refusing():
@@ -68,16 +68,18 @@ def test_unwatched_a_connection_that_fell_silent_is_waited_for_for_ever(kiln: In
     kiln.fleet.worker(DATABASE_URL=shim.url, broken="unwatched")
     shim.forget(b"kiln broker")
     kiln.submit([0])
-    assert not kiln.await_rest(seconds=25)
+    assert not kiln.await_rest(seconds=10)
     assert kiln.verdict(seconds=0).lost == 1
 
 
-def test_after_a_reconnect_all_children_work_and_nobody_waits_behind_a_busy_one(kiln: Installation, shim: Shim) -> None:
+def test_after_a_reconnect_all_children_work_and_nobody_waits_behind_a_busy_one(
+    kiln: Installation, shim: Shim, scale: Scale
+) -> None:
     """Celery's pool once forgot at a reconnect which of its children were busy, and gave them more to do."""
     worker = kiln.fleet.worker(concurrency=4, DATABASE_URL=shim.url)
-    for _ in range(2):
+    for _ in range(scale(1, 5)):
         # Given one child that is busy for long when the connection breaks
-        kiln.submit([8_000])
+        kiln.submit([6_000])
         kiln.until("status = 'RUNNING'")
         reconnect(kiln, worker)
         # Then the three others run at the same time

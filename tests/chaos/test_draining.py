@@ -13,7 +13,7 @@ from tests.chaos.scale import Scale
 
 @pytest.mark.promise("R16", "A worker that is told to stop loses nothing and ends in time.")
 def test_a_rolling_restart_loses_no_attempt(kiln: Installation, report: Report, scale: Scale) -> None:
-    executions, every, patience = scale(250, 5_000), scale(1.0, 3.0), scale(90, 600)
+    executions, every, patience = scale(160, 5_000), scale(1.0, 3.0), scale(90, 600)
     nodes = kiln.fleet.workers(4)
     turns = itertools.cycle(itertools.product((False, True), nodes))
     slowest = 0.0
@@ -47,7 +47,7 @@ def test_children_that_take_orders_from_anybody_lose_their_work(kiln: Installati
 
 def test_what_does_not_end_in_time_is_given_back_at_once(kiln: Installation) -> None:
     doomed = kiln.fleet.worker("execute-1", broken="unpatient", KILN_LEASE_SECONDS="30")
-    kiln.submit([12_000])
+    kiln.submit([6_000])
     kiln.until("status = 'RUNNING'")
     doomed.respawn = False
     assert doomed.terminate(group=True) < 20

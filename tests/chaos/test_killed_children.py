@@ -39,7 +39,7 @@ def test_without_an_event_loop_one_killed_child_stops_the_worker(kiln: Installat
     worker = kiln.fleet.worker(concurrency=CHILDREN, broken="blocking")
     kill_pool(worker)
     kiln.submit(range(20))
-    assert not kiln.await_rest(seconds=8)
+    assert not kiln.await_rest(seconds=5)
     assert kiln.verdict(seconds=0).lost > 0
 
 

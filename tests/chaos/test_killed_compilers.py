@@ -20,7 +20,7 @@ from tests.programs import NAP
 def test_what_was_registered_is_compiled_however_many_workers_are_killed(
     kiln: Installation, report: Report, scale: Scale, tmp_path: Path
 ) -> None:
-    versions, kill_every = scale(25, 300), scale(1.2, 1.0)
+    versions, kill_every = scale(15, 300), scale(1.2, 1.0)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     worker = kiln.fleet.worker("compile-1", queue="compile", concurrency=2, TMPDIR=str(scratch))
@@ -56,7 +56,7 @@ def test_without_leases_taken_back_a_killed_compilation_is_lost(kiln: Installati
     kiln.clients.register("echo", "assemblyscript", "export function handle(input: string): string { return input; }")
     until(lambda: kiln.rows("SELECT FROM versions WHERE status = 'COMPILING'"))
     worker.kill()
-    kiln.await_rest(seconds=8)
+    kiln.await_rest(seconds=6)
     assert "I8" in kiln.verdict(seconds=0).broken
     assert kiln.rows("SELECT FROM versions WHERE status = 'COMPILING'")
 

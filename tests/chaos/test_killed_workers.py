@@ -37,7 +37,7 @@ def test_without_leases_taken_back_a_killed_worker_loses_what_it_held(kiln: Inst
     time.sleep(0.1)
     doomed.respawn = False
     doomed.kill()
-    assert not kiln.await_rest(seconds=8)
+    assert not kiln.await_rest(seconds=6)
     verdict = kiln.verdict(seconds=0)
     assert verdict.lost > 0
     assert {"I2", "I8"} <= set(verdict.broken)

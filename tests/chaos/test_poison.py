@@ -43,7 +43,7 @@ def test_without_counting_losses_poison_goes_round_for_ever(kiln: Installation) 
     """Must fail: every worker is killed by it, again and again."""
     kiln.fleet.worker(broken="mortal,forgiving")
     kiln.submit(["SIGKILL"])
-    kiln.until("attempts > 4")
+    kiln.until("attempts > 3")
     assert kiln.count("status IN ('PENDING', 'RUNNING')") == 1
 
 
