@@ -122,9 +122,9 @@ def unrenewable() -> None:
 
 
 def own_clock() -> None:
-    """Leases are counted by the worker's clock, which is an hour late."""
+    """Leases are counted by the worker's clock, which is five seconds late."""
     for name in ("CLAIM", "RENEW"):
-        statement = getattr(statements, name).replace("now() + %(lease)s", "now() - interval '1 hour' + %(lease)s")
+        statement = getattr(statements, name).replace("now() + %(lease)s", "now() - interval '5 seconds' + %(lease)s")
         setattr(statements, name, statement)
 
 

@@ -16,17 +16,18 @@ from tests.chaos.fleet import Node
 
 
 class Nemesis:
-    """Does one thing again and again beside the test, and counts how often."""
+    """Does one thing again and again beside the test, `most` times at most, and counts how often."""
 
-    def __init__(self, act: Callable[[], object], *, every_seconds: float) -> None:
+    def __init__(self, act: Callable[[], object], *, every_seconds: float, most: int | None = None) -> None:
         self.acts = 0
+        self._most = most
         self._act, self._every = act, every_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
         self._failed: Exception | None = None
 
     def _run(self) -> None:
-        while not self._stop.wait(self._every):
+        while self.acts != self._most and not self._stop.wait(self._every):
             try:
                 self._act()
             except Exception as error:  # noqa: BLE001 - raised again where the test waits for it

@@ -42,7 +42,7 @@ def test_workers_whose_clocks_are_an_hour_off_take_nothing_from_each_other(
 
 
 def test_leases_by_a_workers_own_clock_are_taken_from_it(kiln: Installation) -> None:
-    """Must fail: what an hour-late clock calls a lease has run out when it begins."""
+    """Must fail: what a late clock calls a lease has run out when it begins."""
     kiln.fleet.workers(2, broken="own_clock")
     kiln.submit([3_000] * 4)
     verdict = kiln.verdict()

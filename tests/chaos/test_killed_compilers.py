@@ -20,7 +20,7 @@ from tests.programs import NAP
 def test_what_was_registered_is_compiled_however_many_workers_are_killed(
     kiln: Installation, report: Report, scale: Scale, tmp_path: Path
 ) -> None:
-    versions, kill_every = scale(15, 300), scale(1.2, 1.0)
+    versions, kill_every, kills = scale(15, 300), scale(1.5, 1.5), scale(4, 100)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     worker = kiln.fleet.worker("compile-1", queue="compile", concurrency=2, TMPDIR=str(scratch))
@@ -33,7 +33,7 @@ def test_what_was_registered_is_compiled_however_many_workers_are_killed(
         else:
             worker.kill()
 
-    with Nemesis(kill, every_seconds=kill_every) as nemesis:
+    with Nemesis(kill, every_seconds=kill_every, most=kills) as nemesis:
         for number in range(versions):
             kiln.clients.register(f"nap-{number}", "wat", f"{NAP} ;; {number}")
         until(lambda: ended(kiln, "READY", "FAILED") == versions, seconds=scale(60, 600), what="the last compilation")

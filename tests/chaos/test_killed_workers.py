@@ -15,9 +15,9 @@ def test_what_was_accepted_ends_however_many_workers_are_killed(
     kiln: Installation, report: Report, scale: Scale
 ) -> None:
     workers, executions = scale(3, 6), scale(300, 10_000)
-    kill_every, patience = scale(1.0, 0.8), scale(90, 900)
+    kill_every, kills, patience = scale(1.0, 0.8), scale(6, 1_000), scale(90, 900)
     nodes = kiln.fleet.workers(workers)
-    with Nemesis(killing(nodes), every_seconds=kill_every) as nemesis:
+    with Nemesis(killing(nodes), every_seconds=kill_every, most=kills) as nemesis:
         kiln.submit([number % 41 for number in range(executions)])
         kiln.await_rest(seconds=patience)
     verdict = kiln.verdict()
