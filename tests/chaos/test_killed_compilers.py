@@ -20,7 +20,7 @@ from tests.programs import NAP
 def test_what_was_registered_is_compiled_however_many_workers_are_killed(
     kiln: Installation, report: Report, scale: Scale, tmp_path: Path
 ) -> None:
-    versions, kill_every, kills = scale(15, 300), scale(1.5, 1.5), scale(4, 100)
+    versions, kill_every, kills = scale(20, 300), scale(0.8, 1.5), scale(4, 100)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     worker = kiln.fleet.worker("compile-1", queue="compile", concurrency=2, TMPDIR=str(scratch))
