@@ -19,10 +19,10 @@ INSTALL = install() { if command -v uv >/dev/null 2>&1; \
 RUN = $(VENV)/.run-installed
 DEV = $(VENV)/.dev-installed
 
-.PHONY: help up test lint format psql migrate bench bench-broker lock clean
+.PHONY: help up test lint format psql migrate bench bench-broker chaos lock clean
 
 help:  ## List the commands.
-	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 up: $(RUN)  ## Install, start PostgreSQL, web, workers and Flower, print a curl line that works; Ctrl-C stops it all.
 	@exec $(BIN)/python -m app.local up
@@ -53,6 +53,9 @@ bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 bench-broker: $(DEV)  ## Measure the broker beside Redis, RabbitMQ and other queues on PostgreSQL (half an hour).
 	@$(INSTALL) bench/broker/requirements.txt
 	@$(BIN)/python -m bench.broker
+
+chaos: $(DEV)  ## Run the tests of the guarantees in their long form, within an hour; writes docs/guarantees.md.
+	@$(BIN)/python -m pytest -q tests/chaos --chaos long
 
 lock: $(DEV)  ## Pin the requirements anew, with hashes.
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --upgrade \

@@ -121,6 +121,7 @@ def create_celery(
             "lease_seconds": lease_seconds,
             "on_claim": dict(on_claim),
             "on_dead": list(on_dead),
+            "message_schema": MESSAGE_SCHEMA,
             # What is claimed is RUNNING, so nothing is claimed before a child is free for it.
             "read_ahead": 0,
         },

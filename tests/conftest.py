@@ -40,13 +40,18 @@ def template(postgres: EmbeddedPostgres) -> str:
     """The name of a database that has every migration."""
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_kiln")
+    migrate(postgres.url("template_kiln"), postgres.home / "home")
+    return "template_kiln"
+
+
+def migrate(url: str, home: Path) -> None:
+    """Bring a database to the newest schema, as an operator does."""
     subprocess.run(
         [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": postgres.url("template_kiln"), "KILN_HOME": str(postgres.home / "home")},
+        env=os.environ | {"DATABASE_URL": url, "KILN_HOME": str(home)},
         check=True,
     )
-    return "template_kiln"
 
 
 @pytest.fixture(scope="session")

@@ -32,3 +32,37 @@ TRAP = """
 
 #: Does not compile.
 BROKEN = "(module\n  (func (result i32)\n    i32.bogus))"
+
+#: Naps for as many milliseconds as its input says, which costs no processor time and can be interrupted, then answers
+#: what it knows of its execution: id and attempt among it. Of a text it takes no notice.
+NAP = """
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "kiln" "context" (func $context (param i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "alloc") (param i32) (result i32) (i32.const 16384))
+  (func $nap (param $ms i32)
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.mul (i64.extend_i32_u (local.get $ms)) (i64.const 1000000)))
+    (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))
+  (func (export "handle") (param $p i32) (param $n i32) (result i64)
+    (local $ms i32)
+    (if (i32.ne (i32.load8_u (local.get $p)) (i32.const 34))
+      (then
+        (block $read
+          (loop $digit
+            (br_if $read (i32.eqz (local.get $n)))
+            (local.set $ms (i32.add
+              (i32.mul (local.get $ms) (i32.const 10))
+              (i32.sub (i32.load8_u (local.get $p)) (i32.const 48))))
+            (local.set $p (i32.add (local.get $p) (i32.const 1)))
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br $digit)))))
+    (block $rested
+      (loop $again
+        (br_if $rested (i32.le_s (local.get $ms) (i32.const 0)))
+        (call $nap (select (i32.const 10) (local.get $ms) (i32.gt_s (local.get $ms) (i32.const 10))))
+        (local.set $ms (i32.sub (local.get $ms) (i32.const 10)))
+        (br $again)))
+    (i64.or (i64.const 0x200000000000) (i64.extend_i32_u (call $context (i32.const 8192) (i32.const 4096))))))
+"""

@@ -26,6 +26,9 @@ Transport options
         how many holders may die with a message, and how often it may be given back, before it is set aside
     ``consumer_name`` (host:pid:number)
         who holds the leases, as operators read it
+    ``message_schema`` (none)
+        the newest value of the header ``schema`` that this consumer understands; a newer message is given back for
+        others, for five seconds at a time, and set aside when none of them came
     ``label_headers`` (``function_id``, ``execution_id``)
         message headers that are also kept as columns
     ``on_claim`` ({})

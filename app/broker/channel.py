@@ -23,6 +23,9 @@ UNLIMITED_CLAIM = 32
 
 _AT_ONCE = timedelta(0)
 
+#: What a consumer does not understand waits so long for one that does.
+_FOR_OTHERS = timedelta(seconds=5)
+
 
 class Carrier(Protocol):
     """What a channel needs of its transport."""
@@ -67,6 +70,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     from_transport_options = (
         *virtual.Channel.from_transport_options,
         *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit", "kept_exchanges"),
+        "message_schema",
     )
     label_headers: tuple[str, str] = ("function_id", "execution_id")
     lease_seconds: float = 15
@@ -75,6 +79,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     loss_limit: int = LOSS_LIMIT
     requeue_limit: int = REQUEUE_LIMIT
     kept_exchanges: Sequence[str] = ("celeryev",)
+    message_schema: int | None = None
     connection: Carrier | None
 
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
@@ -178,10 +183,13 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         for message_id, priority, deliveries, losses, payload, carried in self.link.execute(statement, parameters):
             cursor.passed(priority, message_id)
             delivery = Delivery(message_id, deliveries, losses, carried)
-            if _is_message(payload):
+            if not _is_message(payload):
+                if self.acknowledges(queue):
+                    self.bury(delivery, reason="undecodable")
+            elif self.message_schema is not None and _schema(payload) > self.message_schema:
+                self.release([delivery], losses=0, requeues=1, delay=_FOR_OTHERS)
+            else:
                 messages.append(_received(delivery, payload))
-            elif self.acknowledges(queue):
-                self.bury(delivery, reason="undecodable")
         return messages
 
     @property
@@ -226,11 +234,15 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         if self.connection is not None:
             self.connection.acknowledge(delivery)
 
-    def release(self, deliveries: Sequence[Delivery], *, losses: int, requeues: int) -> None:
-        """Make these messages ready again and count why, or set aside those for which that was once too often."""
+    def release(
+        self, deliveries: Sequence[Delivery], *, losses: int, requeues: int, delay: timedelta = _AT_ONCE
+    ) -> None:
+        """Make these messages ready again, at once or later, and count why, or set aside those for which that was once
+        too often.
+        """
         if self.connection is None:
             return
-        counted = {"delay": _AT_ONCE, "losses": losses, "requeues": requeues}
+        counted = {"delay": delay, "losses": losses, "requeues": requeues}
         limits = {"loss_limit": self.loss_limit, "requeue_limit": self.requeue_limit}
         statement = statements.with_hooks(statements.RELEASE, self.on_dead)
         self.link.execute(statement, held(deliveries) | counted | limits)
@@ -335,6 +347,12 @@ def _is_message(payload: Any) -> bool:
         and isinstance(payload.get("headers") or {}, dict)
         and isinstance(payload.get("body"), str)
     )
+
+
+def _schema(payload: Mapping[str, Any]) -> int:
+    """The version that the sender gave its message; none is the first."""
+    schema = (payload.get("headers") or {}).get("schema", 1)
+    return schema if isinstance(schema, int) else 1
 
 
 def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """One autocommit connection that also listens."""
 
 import hashlib
+import os
 import select
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -101,6 +104,11 @@ class Link:
     def closed() -> psycopg.InterfaceError:
         """What is raised where there is no connection any more."""
         return psycopg.InterfaceError("the transport is closed")
+
+    def cut(self) -> None:
+        """Shut the socket from another thread: whoever waits for an answer gets an error."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as connected:
+            connected.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from time import monotonic
@@ -93,6 +94,11 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._connect()
         if self._link is None:
             raise Link.closed()
+        return self._link
+
+    @property
+    def connected(self) -> Link | None:
+        """The connection, where there is one."""
         return self._link
 
     @property
@@ -255,8 +261,9 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._loop.on_tick.discard(self._on_tick)
             self._loop.remove(self._alarm)
             os.close(self._alarm)
-            if self._link is not None:
-                self._loop.remove(self._link.fileno())
+            # A broken connection has no socket any more, and the kernel watches it no longer.
+            with suppress(*self.connection_errors):
+                self._loop.remove(self.link.fileno())
             self._loop = None
 
     def _on_readable(self) -> None:

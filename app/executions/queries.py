@@ -55,7 +55,7 @@ RETURNING claimed.id AS message_id, json_build_object(
 """
 
 #: Write the end of an execution, delete its message and tell whoever waits. A lost lease deletes nothing and so changes
-#: nothing.
+#: nothing; an attempt that is not the latest, because the execution had a second message, deletes its own and no more.
 FINISH = f"""
 WITH settled AS ({statements.SETTLE}), finished AS (
     UPDATE executions AS execution
@@ -63,7 +63,7 @@ WITH settled AS ({statements.SETTLE}), finished AS (
         error_location = %(error_location)s, logs = %(logs)s, duration_ms = %(duration_ms)s, fuel_used = %(fuel_used)s,
         memory_peak_bytes = %(memory_peak_bytes)s, completed_at = now()
     FROM settled
-    WHERE execution.id = %(execution_id)s AND execution.status = 'RUNNING'
+    WHERE execution.id = %(execution_id)s AND execution.status = 'RUNNING' AND execution.attempts = %(attempt)s
     RETURNING execution.id, waiter, json_build_object(
         'id', execution.id, 'status', status, 'output', output::text, 'logs', logs,
         'error_type', error_type, 'error_message', error_message, 'error_location', error_location,
@@ -156,6 +156,7 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
         "execution_id": execution_id,
         "message_id": delivery.message_id,
         "token": delivery.token,
+        "attempt": delivery.carried and delivery.carried["attempt"],
     }
     row = connection.exec_driver_sql(FINISH, parameters).one()
     return bool(row.settled), bool(row.finished)

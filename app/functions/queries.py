@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.functions.models import Artifact, Function, NativeCode, Version
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
-#: the version in the keyword arguments of its task.
+#: the version in the keyword arguments of its task, which are searched and not parsed: an error of this statement would
+#: keep every message from dying, and what dies may be anything.
 LOST = """
 UPDATE versions AS version
 SET status = 'FAILED', compiled_at = now(),
@@ -20,7 +21,7 @@ SET status = 'FAILED', compiled_at = now(),
         ELSE 'the platform failed to compile this; the operators'' logs say why' END
 FROM buried
 WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id
-  AND version.number = ((payload ->> 'body')::json -> 1 ->> 'number')::integer
+  AND version.number = substring(payload ->> 'body' FROM '"number": ?([0-9]{1,9})[,}]')::integer
   AND version.status IN ('PENDING', 'COMPILING')
 """
 

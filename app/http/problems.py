@@ -139,7 +139,9 @@ def _escaped(key: object) -> str:
 
 
 def _from_database(error: Exception) -> Problem | None:
-    """Whether PostgreSQL is away, full or busy: then the caller may try again, and nothing was accepted."""
+    """Whether PostgreSQL is away, full or busy: then the caller asks again. Where the connection was lost between the
+    commit and its answer, what was asked has been done, and nobody here knows.
+    """
     cause = getattr(error, "orig", None)
     if isinstance(cause, database_errors.DiskFull):
         return Problem("insufficient_storage", "The database has no space left.", headers={"Retry-After": "60"})
@@ -147,7 +149,7 @@ def _from_database(error: Exception) -> Problem | None:
         isinstance(error, DBAPIError) and error.connection_invalidated
     ):
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return Problem("unavailable", "The database does not answer; nothing was accepted.", headers=headers)
+        return Problem("unavailable", "The database does not answer; ask again.", headers=headers)
     return None
 
 
