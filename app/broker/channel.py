@@ -1,18 +1,16 @@
-"""kombu's channel over `broker.messages`: publish, claim, acknowledge, reject, declare and bind."""
+"""kombu's channel over `broker.messages`: publish, claim, acknowledge, reject."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from queue import Empty
-from typing import Any, Protocol
-
-from kombu.transport import virtual
-from kombu.transport.base import to_rabbitmq_queue_arguments
+from typing import Any
 
 from app.broker import statements, topology
+from app.broker.carrier import Carrier
 from app.broker.cursor import Cursor
+from app.broker.declaring import DeclaringChannel
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
-from app.broker.link import Link
 from app.broker.publishing import addressed_to, current_connection
 from app.broker.qos import QoS
 
@@ -22,48 +20,14 @@ UNLIMITED_CLAIM = 32
 _AT_ONCE = timedelta(0)
 
 
-class Carrier(Protocol):
-    """What a channel needs of its transport."""
-
-    link: Link
-    consumer_name: str
-
-    def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`."""
-
-    def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` here has gone."""
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Delete a message that is done, now or with the next claim."""
-
-    def keep(self, exchange: str, body: str) -> None:
-        """Append to the log that an exchange is."""
-
-    def follow(self, queue: str, exchange: str, pattern: str) -> None:
-        """Let a queue read on in that log from now, what fits the pattern."""
-
-    def follows(self, queue: str) -> bool:
-        """Whether a queue reads in a log."""
-
-    def unread(self, queue: str) -> list[str]:
-        """The next events of a queue that does."""
-
-    def capacity_freed(self) -> None:
-        """A consumer may take more."""
-
-    def want(self, *queues: str) -> None:
-        """There may be something ready in these queues."""
-
-
-class Channel(virtual.Channel):  # type: ignore[misc]
+class Channel(DeclaringChannel):
     """One channel; its statements run on the transport's connection, or inside `publishing_in` on the caller's."""
 
     QoS = QoS
     supports_fanout = True
     body_encoding = "utf-8"
     from_transport_options = (
-        *virtual.Channel.from_transport_options,
+        *DeclaringChannel.from_transport_options,
         *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit", "kept_exchanges"),
     )
     label_headers: tuple[str, str] = ("function_id", "execution_id")
@@ -72,21 +36,10 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     on_dead: Sequence[str] = ()
     loss_limit: int = LOSS_LIMIT
     requeue_limit: int = REQUEUE_LIMIT
-    kept_exchanges: Sequence[str] = ("celeryev",)
-    connection: Carrier | None
 
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
-        self._declared: set[str] = set()
         self._no_ack: set[str] = set()
-        self._automatic: set[str] = set()
-
-    @property
-    def link(self) -> Link:
-        """The transport's connection; raises psycopg's InterfaceError after the channel was closed."""
-        if self.connection is None:
-            raise Link.closed()
-        return self.connection.link
 
     @property
     def lease(self) -> timedelta:
@@ -213,7 +166,6 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         self.connection.not_consuming(queue)
         if queue in self._automatic:
             topology.delete_automatic_queue(self.link, queue, consumer=self._name)
-            self._declared.discard(queue)
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         for message in self.claim(queue, 1):
@@ -251,63 +203,6 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         """Something left the consumer's hands; after a lost connection there is nobody to tell."""
         if self.connection is not None:
             self.connection.capacity_freed()
-
-    # Queues and bindings
-
-    def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """What a queue of kombu's asks for by name, as AMQP's arguments."""
-        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments, **kwargs)
-        return prepared
-
-    def _new_queue(
-        self, queue: str, *, auto_delete: bool = False, arguments: Mapping[str, Any] | None = None, **_kwargs: Any
-    ) -> None:
-        if auto_delete:
-            self._automatic.add(queue)
-        if queue not in self._declared:
-            topology.declare_queue(self.link, queue, auto_delete=auto_delete, arguments=arguments or {})
-            self._declared.add(queue)
-
-    def _has_queue(self, queue: str, **_kwargs: Any) -> bool:
-        return topology.has_queue(self.link, queue)
-
-    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **_kwargs: Any) -> None:
-        """Delete a queue with its bindings and messages, unless it is in use or has something in it where asked so."""
-        if (if_empty and self._size(queue)) or (if_unused and topology.has_consumers(self.link, queue)):
-            return
-        self._delete(queue)
-        self.state.queue_bindings_delete(queue)
-
-    def _delete(self, queue: str, *_args: Any, **_kwargs: Any) -> None:
-        topology.delete_queue(self.link, queue)
-        self._declared.discard(queue)
-
-    def _purge(self, queue: str) -> int:
-        return topology.purge(self.link, queue)
-
-    def _size(self, queue: str) -> int:
-        return topology.size(self.link, queue)
-
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        if exchange in self.kept_exchanges and self.connection is not None:
-            self.connection.follow(queue, exchange, pattern or "")
-        topology.bind(self.link, exchange, routing_key or "", pattern or "", queue)
-
-    def queue_unbind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        **_kwargs: Any,
-    ) -> None:
-        """End a binding."""
-        self.state.binding_delete(queue, exchange, routing_key)
-        topology.unbind(self.link, exchange or "", routing_key or "", queue)
-
-    def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The bindings of an exchange, shared by every process."""
-        return topology.bindings(self.link, exchange)
 
 
 def _delay(eta: str | None) -> timedelta:

@@ -1,0 +1,40 @@
+"""What a channel needs of its transport."""
+
+from typing import Protocol
+
+from app.broker.delivery import Delivery
+from app.broker.link import Link
+
+
+class Carrier(Protocol):
+    """The connection, and everybody else who uses it."""
+
+    link: Link
+    consumer_name: str
+
+    def consuming(self, queue: str) -> None:
+        """A channel begins to consume `queue`."""
+
+    def not_consuming(self, queue: str) -> None:
+        """The last consumer of `queue` here has gone."""
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Delete a message that is done, now or with the next claim."""
+
+    def keep(self, exchange: str, body: str) -> None:
+        """Append to the log that an exchange is."""
+
+    def follow(self, queue: str, exchange: str, pattern: str) -> None:
+        """Let a queue read on in that log from now, what fits the pattern."""
+
+    def follows(self, queue: str) -> bool:
+        """Whether a queue reads in a log."""
+
+    def unread(self, queue: str) -> list[str]:
+        """The next events of a queue that does."""
+
+    def capacity_freed(self) -> None:
+        """A consumer may take more."""
+
+    def want(self, *queues: str) -> None:
+        """There may be something ready in these queues."""
