@@ -4,6 +4,7 @@ from typing import Protocol
 
 from app.broker.delivery import Delivery
 from app.broker.link import Link
+from app.broker.pump import Consuming
 
 
 class Carrier(Protocol):
@@ -11,12 +12,17 @@ class Carrier(Protocol):
 
     link: Link
     consumer_name: str
+    prefetch_count: int
+    """How many messages its channels may hold together; 0 without a limit."""
 
     def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`."""
+        """A consumer begins with `queue`."""
 
-    def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` here has gone."""
+    def not_consuming(self, queue: str, channel: Consuming | None) -> list[Delivery]:
+        """A consumer ends with `queue`; if it was the last of a `channel`, answers what was claimed ahead for that."""
+
+    def free_capacity(self) -> int | None:
+        """How many more messages its channels may hold together; none without a limit."""
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a message that is done, now or with the next claim."""

@@ -1,9 +1,10 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from queue import Empty
 from typing import Any
 
 from app.broker import statements, topology
@@ -11,6 +12,7 @@ from app.broker.carrier import Carrier
 from app.broker.cursor import Cursor
 from app.broker.declaring import DeclaringChannel
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
+from app.broker.link import Link
 from app.broker.publishing import addressed_to, current_connection
 from app.broker.qos import QoS
 
@@ -18,6 +20,15 @@ from app.broker.qos import QoS
 UNLIMITED_CLAIM = 32
 
 _AT_ONCE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One consumer, as AMQP knows it."""
+
+    tag: str
+    callback: Callable[[Any], object]
+    no_ack: bool
 
 
 class Channel(DeclaringChannel):
@@ -39,7 +50,7 @@ class Channel(DeclaringChannel):
 
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
-        self._no_ack: set[str] = set()
+        self._receivers: dict[str, deque[Receiver]] = {}
 
     @property
     def lease(self) -> timedelta:
@@ -97,30 +108,38 @@ class Channel(DeclaringChannel):
     @property
     def active_queues(self) -> Sequence[str]:
         """The queues that this channel consumes."""
-        return list(self._active_queues)
+        return list(self._receivers)
 
-    def free_capacity(self) -> int:
-        """How many more messages the consumer may hold."""
-        estimate = self.qos.can_consume_max_estimate()
-        return UNLIMITED_CLAIM if estimate is None else int(estimate)
+    def free_capacity(self, queue: str) -> int:
+        """How many more messages of the queue its consumers here may hold."""
+        if self.connection is None or queue not in self._receivers:
+            return 0
+        limits = [self.qos.free_capacity(), self.connection.free_capacity()]
+        return min((limit for limit in limits if limit is not None), default=UNLIMITED_CLAIM)
 
     def acknowledges(self, queue: str) -> bool:
         """Whether what it gets from the queue is leased; otherwise it is gone when it is claimed."""
-        return queue not in self._no_ack
+        return not all(receiver.no_ack for receiver in self._receivers[queue])
 
     def claim(
-        self, queue: str, limit: int, *, cursor: Cursor | None = None, acknowledged: Sequence[Delivery] = ()
+        self,
+        queue: str,
+        limit: int,
+        *,
+        leased: bool = True,
+        cursor: Cursor | None = None,
+        acknowledged: Sequence[Delivery] = (),
     ) -> list[dict[str, Any]]:
         """Lease at most `limit` messages of `queue`, and delete what was `acknowledged` in the same statement.
 
-        Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
+        What is not `leased` is deleted at once, for those who never acknowledge. What cannot be a message is set aside.
         """
         if self.connection is not None and self.connection.follows(queue):
             events = self.connection.unread(queue)
             return [_happened(queue, events)] if events else []
         cursor = cursor or Cursor()
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
-        if self.acknowledges(queue):
+        if leased:
             statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
             parameters |= {"holder": self._name, "lease": self.lease}
             parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
@@ -132,7 +151,7 @@ class Channel(DeclaringChannel):
             delivery = Delivery(message_id, deliveries, losses, carried)
             if _is_message(payload):
                 messages.append(_received(delivery, payload))
-            elif self.acknowledges(queue):
+            elif leased:
                 self.bury(delivery, reason="undecodable")
         return messages
 
@@ -147,30 +166,61 @@ class Channel(DeclaringChannel):
             on_claim=statements.CLAIM_CARRYING.format(hook=hook) if hook else statements.CLAIM_PLAIN,
         )
 
-    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
+    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **_kwargs: Any) -> None:
         """Consume from `queue`, hearing its notifications from now on. What a log gives needs no acknowledgement."""
-        no_ack = no_ack or (self.connection is not None and self.connection.follows(queue))
-        if no_ack:
-            self._no_ack.add(queue)
-        super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
-        if self.connection is not None:
-            self.connection.consuming(queue)
+        if self.connection is None:
+            raise Link.closed()
+        receiver = Receiver(consumer_tag, callback, no_ack or self.connection.follows(queue))
+        self._receivers.setdefault(queue, deque()).append(receiver)
+        self._tag_to_queue[consumer_tag] = queue
+        self._consumers.add(consumer_tag)
+        self.connection.consuming(queue)
 
     def basic_cancel(self, consumer_tag: str) -> None:
-        """Stop consuming; tolerates a connection that is already gone."""
-        queue = self._tag_to_queue.get(consumer_tag)
+        """Stop consuming; tolerates a connection that is already gone. What the consumer holds stays with it."""
+        queue = self._tag_to_queue.pop(consumer_tag, None)
         if self.connection is None or queue is None:
             return
-        super().basic_cancel(consumer_tag)
-        self._no_ack.discard(queue)
-        self.connection.not_consuming(queue)
+        self._consumers.discard(consumer_tag)
+        left = deque(receiver for receiver in self._receivers.pop(queue, ()) if receiver.tag != consumer_tag)
+        if left:
+            self._receivers[queue] = left
+        ahead = self.connection.not_consuming(queue, None if left else self)
+        if ahead:
+            self.release(ahead, losses=0, requeues=0)
         if queue in self._automatic:
             topology.delete_automatic_queue(self.link, queue, consumer=self._name)
 
-    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
-        for message in self.claim(queue, 1):
+    def deliver(self, queue: str, raw: dict[str, Any]) -> None:
+        """Hand a claimed message to a consumer of the queue; several on this channel take turns."""
+        receivers = self._receivers[queue]
+        receiver = receivers[0]
+        receivers.rotate(-1)
+        raw["properties"]["delivery_info"]["consumer_tag"] = receiver.tag
+        message = self.Message(raw, channel=self)
+        if not receiver.no_ack:
+            self.qos.append(message, message.delivery_tag)
+        elif self.acknowledges(queue):  # It was leased for the sake of another consumer here.
+            self.acknowledge(Delivery.of(message.properties))
+        receiver.callback(message)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **_kwargs: Any) -> Any:
+        """The next message, or none."""
+        for raw in self.claim(queue, 1, leased=not no_ack):
+            message = self.Message(raw, channel=self)
+            if not no_ack:
+                self.qos.append(message, message.delivery_tag)
             return message
-        raise Empty
+        return None
+
+    def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
+        """Bound how many messages this channel holds, or all channels of its connection together, as AMQP's
+        specification has it. Sizes are not looked at.
+        """
+        if apply_global and self.connection is not None:
+            self.connection.prefetch_count = prefetch_count
+        else:
+            self.qos.prefetch_count = prefetch_count
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete the message if its token still holds, now or with the next claim."""
@@ -185,7 +235,7 @@ class Channel(DeclaringChannel):
         limits = {"loss_limit": self.loss_limit, "requeue_limit": self.requeue_limit}
         statement = statements.with_hooks(statements.RELEASE, self.on_dead)
         self.link.execute(statement, held(deliveries) | counted | limits)
-        self.connection.want(*self._active_queues)
+        self.connection.want(*self._receivers)
 
     def bury(self, delivery: Delivery, *, reason: str) -> None:
         """Set a message aside, with every byte."""
@@ -238,6 +288,7 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
     """
     if (payload.get("headers") or {}).get("eta"):
         payload["headers"]["eta"] = None
+    payload["properties"]["delivery_info"]["redelivered"] = delivery.token > 1
     payload["properties"] |= {
         "delivery_tag": delivery.tag,
         "delivery": {

@@ -20,6 +20,14 @@ class QoS(virtual.QoS):  # type: ignore[misc]
     _delivered: dict[str, Any]
     _dirty: set[str]
 
+    def held(self) -> int:
+        """How many messages are in hand."""
+        return len(self._delivered) - len(self._dirty)
+
+    def free_capacity(self) -> int | None:
+        """How many more may be; none without a limit."""
+        return max(self.prefetch_count - self.held(), 0) if self.prefetch_count else None
+
     def deliveries(self) -> list[Delivery]:
         """Every lease that is held and must be renewed."""
         return [

@@ -17,7 +17,7 @@ from app.broker.channel import Channel
 from app.broker.delivery import Delivery, held
 from app.broker.events import EventReader, EventWriter
 from app.broker.link import Link
-from app.broker.pump import Pump
+from app.broker.pump import Consuming, Pump
 
 #: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
 READ_AHEAD: Final = 32
@@ -71,6 +71,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._alarm = -1
         self._writers: dict[str, EventWriter] = {}
         self._followed: dict[str, tuple[str, EventReader]] = {}
+        self.prefetch_count = 0
+        """How many messages all channels may hold together; 0 without a limit."""
 
     def rename(self, name: str) -> None:
         """Let operators read `name` where this connection consumes and holds."""
@@ -109,7 +111,6 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._pump = Pump(
             self._link,
             self.consumer_name,
-            self._deliver,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
         )
@@ -151,21 +152,25 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._pump.want(*queues)
 
     def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`."""
+        """A consumer begins with `queue`."""
         followed = self._followed.get(queue)
         self.pump.consuming(queue, wakes=followed and followed[0])
 
-    def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` here has gone; what it had not seen yet goes back."""
-        self._followed.pop(queue, None)
-        if self._pump is not None:
-            ahead = self._pump.not_consuming(queue)
-            if ahead:
-                self._release(ahead)
+    def not_consuming(self, queue: str, channel: Consuming | None) -> list[Delivery]:
+        """A consumer ends with `queue`; if it was the last of a `channel`, answers what was claimed ahead for that."""
+        if self._pump is None:
+            return []
+        self._pump.not_consuming(queue)
+        if queue not in self._pump.queues:
+            self._followed.pop(queue, None)
+        return self._pump.give_back(channel, queue) if channel is not None else []
 
-    def _release(self, deliveries: list[Delivery]) -> None:
-        for channel in self.channels[:1]:
-            channel.release(deliveries, losses=0, requeues=0)
+    def free_capacity(self) -> int | None:
+        """How many more messages all channels may hold together; none without a limit."""
+        if not self.prefetch_count:
+            return None
+        in_hand = sum(int(channel.qos.held()) for channel in self.channels)
+        return max(self.prefetch_count - in_hand, 0)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a finished message: at once for a caller that waits, with the next claim in an event loop."""

@@ -27,3 +27,12 @@ def nothing_arrives(connection: Connection, queue: Queue) -> bool:
         except TimeoutError:
             return True
     return False
+
+
+def drain(connection: Connection) -> None:
+    """Deliver whatever comes within a moment."""
+    while True:
+        try:
+            connection.drain_events(timeout=0.2)
+        except TimeoutError:
+            return

@@ -78,3 +78,21 @@ def test_a_graceful_end_gives_everything_back_uncounted(connect: Connect, queue:
     receive(connection, queue)
     connection.close()
     assert rows("SELECT state, losses, requeues FROM broker.messages") == [("ready", 0, 0)]
+
+
+def test_what_is_acknowledged_is_not_forgotten_by_those_who_need_not(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a finished message whose deletion waits for the next claim
+    connection = connect()
+    channel, pump = connection.default_channel, connection.default_channel.connection.pump
+    publish(connection, 1, queue)
+    with Consumer(channel, [Queue("replies", routing_key="replies")], no_ack=True, on_message=lambda _: None):
+        pump.acknowledge(Delivery.of(channel.claim("work", 1)[0]["properties"]))
+        # When the next claim is one that leases nothing
+        publish(connection, 2, Queue("replies", routing_key="replies"))
+        pump.want("replies")
+        connection.drain_events(timeout=5)
+        pump.flush()
+    # Then it is deleted all the same
+    assert rows("SELECT FROM broker.messages") == []

@@ -53,3 +53,28 @@ def test_a_simple_queue_is_a_queue(connect: Connect) -> None:
         message.ack()
         with pytest.raises(simple.Empty):
             simple.get(timeout=0.1)
+
+
+def test_a_message_fetched_by_hand_is_acknowledged_by_hand(connect: Connect, queue: Queue, rows: Rows) -> None:
+    connection = connect()
+    publish(connection, 1, queue)
+    publish(connection, 2, queue)
+    bound = queue(connection.default_channel)
+    message = bound.get()
+    assert bound.get(no_ack=True).payload == 2
+    assert bound.get() is None
+    assert rows("SELECT state FROM broker.messages") == [("leased",)]
+    message.ack()
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_a_message_says_who_got_it_and_whether_somebody_had_it_before(connect: Connect, queue: Queue) -> None:
+    connection = connect()
+    publish(connection, 1, queue)
+    got: list[Message] = []
+    with Consumer(connection.channel(), [queue], on_message=got.append, tag_prefix="me"):
+        connection.drain_events(timeout=5)
+        got[0].requeue()
+        connection.drain_events(timeout=5)
+    assert [message.delivery_info["redelivered"] for message in got] == [False, True]
+    assert got[0].delivery_info["consumer_tag"].startswith("me")
