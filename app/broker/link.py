@@ -19,7 +19,7 @@ SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s"
 
 
 def channel_of(queue: str) -> str:
-    """The NOTIFY channel on which a queue's consumers are woken."""
+    """The NOTIFY channel on which a queue's consumers are woken; in SQL, ``broker.channel_of(queue)``."""
     channel = f"broker.{queue}"
     if len(channel.encode()) > _LONGEST_CHANNEL:
         return f"broker.{hashlib.sha256(queue.encode()).hexdigest()[:40]}"

@@ -254,9 +254,10 @@ class Pump:
         self._claims += 1
         done = self._finished() if leased else ()
         messages = channel.claim(queue, limit, leased=leased, cursor=cursor, acknowledged=done)
-        if not messages and not cursor.at_the_beginning:
+        if len(messages) < limit and not cursor.at_the_beginning:
+            # Something may have been given back, or committed late, behind the cursor.
             cursor.restart()
-            messages = channel.claim(queue, limit, leased=leased, cursor=cursor)
+            messages += channel.claim(queue, limit - len(messages), leased=leased, cursor=cursor)
         if messages:
             self.claimed_at = time.monotonic()
         if len(messages) < limit:

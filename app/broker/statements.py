@@ -113,6 +113,12 @@ WHERE message.id = acked.id AND message.deliveries = acked.token AND message.sta
 #: candidate.
 ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
 
+#: What was moved, and whoever sleeps over a queue that something was given back to is woken: it may lie behind that
+#: consumer's cursor, where no beat looks.
+_MOVED = """RETURNING message.*, CASE WHEN message.state = 'ready' AND EXISTS (
+        SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
+    ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
+
 _HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
     WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
 
@@ -137,7 +143,7 @@ WITH moved AS (
                        THEN now() END,
         holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s
     FROM {_HELD}
-    RETURNING message.*
+    {_MOVED}
 ){{on_dead}}
 SELECT id, state FROM moved
 """
@@ -157,7 +163,7 @@ SELECT id, state FROM moved
 #: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
 #: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
 #: since is not read again and again; from time to time it is unbounded.
-BEAT = """
+BEAT = f"""
 WITH alive AS (
     INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
     ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
@@ -175,8 +181,8 @@ WITH alive AS (
         holder = NULL, losses = losses + lost::integer
     FROM due
     WHERE message.id = due.id
-    RETURNING message.*
-){on_dead}{tidy}
+    {_MOVED}
+){{on_dead}}{{tidy}}
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
 FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'
 WHERE moved.queue IS NOT NULL OR EXISTS (
