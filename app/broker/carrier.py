@@ -39,6 +39,9 @@ class Carrier(Protocol):
     def unread(self, queue: str) -> list[str]:
         """The next events of a queue that does."""
 
+    def holding(self) -> None:
+        """Something has been leased."""
+
     def capacity_freed(self) -> None:
         """A consumer may take more."""
 

@@ -145,7 +145,7 @@ class Channel(DeclaringChannel):
             parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
         else:
             statement = statements.TAKE
-        messages = []
+        messages: list[dict[str, Any]] = []
         for message_id, priority, deliveries, losses, payload, carried in self.link.execute(statement, parameters):
             cursor.passed(priority, message_id)
             delivery = Delivery(message_id, deliveries, losses, carried)
@@ -153,6 +153,8 @@ class Channel(DeclaringChannel):
                 messages.append(_received(delivery, payload))
             elif leased:
                 self.bury(delivery, reason="undecodable")
+        if leased and messages and self.connection is not None:
+            self.connection.holding()
         return messages
 
     @property
@@ -243,11 +245,11 @@ class Channel(DeclaringChannel):
             statement = statements.with_hooks(statements.BURY, self.on_dead)
             self.link.execute(statement, held([delivery]) | {"reason": reason})
 
-    def renew(self) -> None:
-        """Renew every lease that this channel holds, in one statement."""
-        deliveries = self.qos.deliveries()
-        if deliveries:
-            self.link.execute(statements.RENEW, held(deliveries) | {"lease": self.lease})
+    def forget(self) -> None:
+        """In a child of a fork: its parent's consumers go on in the parent, and what they hold is theirs."""
+        for those in (self._receivers, self._tag_to_queue, self._consumers, self._automatic):
+            those.clear()
+        self.qos.forget()
 
     def capacity_freed(self) -> None:
         """Something left the consumer's hands; after a lost connection there is nobody to tell."""

@@ -1,13 +1,17 @@
 """One autocommit connection that also listens."""
 
 import hashlib
+import os
 import select
+import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
+from psycopg.abc import PQGen
 
 from app.broker import statements
 
@@ -16,6 +20,11 @@ from app.broker import statements
 _LONGEST_CHANNEL = 63
 
 SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s"
+
+#: The server gives up a statement before this; one without any answer so long after it was sent never gets one.
+PATIENCE_SECONDS: Final = 35.0
+
+_Answer = TypeVar("_Answer")
 
 
 def channel_of(queue: str) -> str:
@@ -26,6 +35,38 @@ def channel_of(queue: str) -> str:
     return channel
 
 
+class NotMigrated(psycopg.ProgrammingError):
+    """The database has no tables of the broker's. Run its migrations first."""
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__))
+
+
+class _Connection(psycopg.Connection[Any]):
+    """psycopg's, where to be left without an answer is an error too: a server or a proxy that stands still keeps its
+    side of TCP alive.
+    """
+
+    def wait(self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None) -> _Answer:
+        """Wait for an answer; raises OperationalError and is of no use any more when none comes."""
+        try:
+            return super().wait(gen, interval, PATIENCE_SECONDS if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+                raise
+            self.close()
+            lost = "the server does not answer"
+            raise psycopg.OperationalError(lost) from error
+
+    def ping(self, seconds: float) -> None:
+        """Let the server answer something within so many seconds. A connection that another thread uses is alive."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self.wait(self._exec_command("SELECT 1"), timeout=seconds)
+            finally:
+                self.lock.release()
+
+
 class Link:
     """A connection in autocommit mode with keepalives; the names of notified channels gather in it until they are asked
     for.
@@ -34,12 +75,11 @@ class Link:
     """
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._connection = psycopg.connect(
+        self._connection = _Connection.connect(
             url,
             autocommit=True,
             application_name=name[:63],
             options=SESSION_OPTIONS,
-            connect_timeout=5,
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -49,17 +89,37 @@ class Link:
         self.answered_at = time.monotonic()
         """When the server last answered."""
         self._notified: set[str] = set()
-        self._connection.add_notify_handler(lambda notification: self._notified.add(notification.channel))
+        self._listener = threading.get_ident()
+        self._connection.add_notify_handler(self._on_notification)
+        self.alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        """Readable when whoever waits for this connection is to look up from it."""
 
     def fileno(self) -> int:
         """The socket, for an event loop."""
         return self._connection.fileno()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is open as far as is known without asking the server."""
+        return not self._connection.closed
+
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> "psycopg.Cursor[Any]":
-        """Run one statement; prepared by psycopg after its fifth time."""
-        cursor = self._connection.execute(statement, parameters)
+        """Run one statement; prepared by psycopg after its fifth time. Raises `NotMigrated` where our tables are
+        missing.
+        """
+        try:
+            cursor = self._connection.execute(statement, parameters)
+        except psycopg.errors.UndefinedTable as error:
+            if "broker." in str(error):
+                raise NotMigrated from error
+            raise
         self.answered_at = time.monotonic()
         return cursor
+
+    def ping(self, seconds: float) -> None:
+        """Raise OperationalError unless the server answers within so many seconds."""
+        self._connection.ping(seconds)
+        self.answered_at = time.monotonic()
 
     def listen(self, channel: str) -> None:
         """Begin to hear of a channel."""
@@ -78,6 +138,7 @@ class Link:
 
         Notifications also arrive inside other statements' answers, so the handler and the socket are both looked at.
         """
+        self._listener = threading.get_ident()
         with self._connection.lock:
             pgconn = self._connection.pgconn
             pgconn.consume_input()
@@ -86,10 +147,29 @@ class Link:
         heard, self._notified = self._notified, set()
         return heard
 
+    def _on_notification(self, notification: psycopg.Notify) -> None:
+        self._notified.add(notification.channel)
+        if threading.get_ident() != self._listener:
+            self.alert()  # It came with the answer to another thread's statement; the socket is silent again.
+
+    def alert(self) -> None:
+        """Wake whoever waits."""
+        if self.alarm >= 0:
+            os.eventfd_write(self.alarm, 1)
+
+    def calm(self) -> None:
+        """End the alarm."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.alarm)
+
     def wait(self, seconds: float) -> None:
         """Sleep until something arrives, at most so long."""
         if not self._notified:
-            select.select([self._connection], [], [], seconds)
+            poll = select.poll()  # select.select knows no descriptor beyond 1023.
+            poll.register(self.fileno(), select.POLLIN)
+            poll.register(self.alarm, select.POLLIN)
+            poll.poll(seconds * 1000)
+            self.calm()
 
     @staticmethod
     def closed() -> psycopg.InterfaceError:
@@ -99,3 +179,6 @@ class Link:
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""
         self._connection.close()
+        if self.alarm >= 0:
+            alarm, self.alarm = self.alarm, -1
+            os.close(alarm)

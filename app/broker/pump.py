@@ -28,6 +28,9 @@ BUSY_AFTER: Final = 8
 HORIZON = timedelta(seconds=10)
 EVER = timedelta(days=36500)
 
+#: A consumer that has not beaten for so long is busy with its work, not dead: whoever counts consumers waits longer.
+SILENCE_SECONDS: Final = 4.0
+
 #: Beats from one tidying to the next.
 TIDY_EVERY: Final = 30
 
@@ -76,6 +79,7 @@ class Pump:
         self._acknowledged: list[Delivery] = []
         self._restarts = Restarts()
         self._beats = 0
+        self._beaten_at = time.monotonic()
         self._claims = 0
         self._full_claims = 0
         self._busy = False
@@ -154,7 +158,8 @@ class Pump:
 
     def read_ahead(self) -> list[Delivery]:
         """What was claimed and is not delivered yet."""
-        return [Delivery.of(message["properties"]) for buffer in self._buffers.values() for message in buffer]
+        waiting = [message["properties"] for buffer in tuple(self._buffers.values()) for message in tuple(buffer)]
+        return [Delivery.of(properties) for properties in waiting if "delivery" in properties]
 
     def hear(self) -> None:
         """Want the queues that were notified."""
@@ -170,7 +175,7 @@ class Pump:
         if restart:
             for cursor in self._cursors.values():
                 cursor.restart()
-        began = time.monotonic()
+        began = self._beaten_at = time.monotonic()
         tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
         self._beats += 1
         statement = statements.with_hooks(statements.BEAT, self._on_dead, tidy=tidy)
@@ -180,6 +185,11 @@ class Pump:
             self._wanted.add(queue)
         if restart:
             self._restarts.took(time.monotonic() - began)
+
+    def live_on(self) -> None:
+        """Say that we live, where no beat has said so for a while. Any thread may call it."""
+        if self._channels and time.monotonic() - self._beaten_at > SILENCE_SECONDS:
+            self._link.execute(statements.ANNOUNCE, self._alive())
 
     def _beat_parameters(self, horizon: timedelta) -> dict[str, Any]:
         cursors = [(queue, self._cursors[queue].parameters()) for queue in self.queues]

@@ -1,7 +1,9 @@
 """The messages in a consumer's hands, and what becomes of them."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from kombu.transport import virtual
 
 from app.broker.delivery import SETTLED_BY_TASK, Delivery
@@ -56,18 +58,23 @@ class QoS(virtual.QoS):  # type: ignore[misc]
                 self.channel.bury(delivery, reason="rejected")
         self.channel.capacity_freed()
 
+    def forget(self) -> None:
+        """Hold nothing any more, without giving it back."""
+        self._delivered.clear()
+        self._dirty.clear()
+
     def restore_unacked(self) -> None:
         """Give everything back, uncounted."""
         held = self.deliveries()
-        self._delivered.clear()
-        self._dirty.clear()
+        self.forget()
         if held:
             self.channel.release(held, losses=0, requeues=0)
 
     def restore_unacked_once(self, stderr: object = None) -> None:
-        """At a graceful end: give everything back, uncounted."""
+        """At a graceful end: give everything back, uncounted. Over a lost connection the leases see to that."""
         self._on_collect.cancel()
-        self.restore_unacked()
+        with suppress(psycopg.OperationalError, psycopg.InterfaceError):
+            self.restore_unacked()
 
     def _let_go(self, delivery_tag: str) -> Any:
         message = self._delivered.get(delivery_tag)

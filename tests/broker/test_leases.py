@@ -36,7 +36,6 @@ def test_a_renewed_lease_is_kept(connect: Connect, queue: Queue, rows: Rows) -> 
         holder.drain_events(timeout=5)
         for _ in range(4):
             time.sleep(0.2)
-            holder.default_channel.renew()
             connect().default_channel.connection.pump.beat()
         assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", 1)]
         got[0].ack()
