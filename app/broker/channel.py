@@ -1,11 +1,15 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
+
+import psycopg
 
 from app.broker import statements, topology
 from app.broker.carrier import Carrier
@@ -19,7 +23,13 @@ from app.broker.qos import QoS
 #: A channel without a prefetch limit claims this many at a time.
 UNLIMITED_CLAIM = 32
 
+#: What is sent to a queue that nobody has declared, such as a reply to somebody who has gone, waits so long for it.
+UNDECLARED_TTL = timedelta(days=1)
+
 _AT_ONCE = timedelta(0)
+
+#: A NUL within JSON text, and not a backslash before "u0000".
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +81,24 @@ class Channel(DeclaringChannel):
 
     def _put(self, queue: str, message: dict[str, Any], **_kwargs: Any) -> None:
         headers = message.get("headers") or {}
-        function_id, execution_id = (headers.get(name) for name in self.label_headers)
+        function_id, execution_id = (_uuid(headers.get(name)) for name in self.label_headers)
         parameters = addressed_to(queue) | {
             "priority": self._get_message_priority(message),
             "delay": _delay(headers.get("eta")),
             "ttl": _ttl(message),
+            "undeclared_ttl": UNDECLARED_TTL,
             "function_id": function_id,
             "execution_id": execution_id,
-            "payload": json.dumps(message),
+            "payload": _stored(message),
         }
+        self._write(statements.PUBLISH, parameters)
+
+    def _write(self, statement: str, parameters: dict[str, Any]) -> None:
         caller = current_connection()
         if caller is not None:
-            caller.execute(statements.PUBLISH, parameters)
+            caller.execute(statement, parameters)
         else:
-            self.link.execute(statements.PUBLISH, parameters)
+            self.link.execute(statement, parameters)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str]:
         """Text is stored as it is, so that people can read it; bytes in base64."""
@@ -97,11 +111,9 @@ class Channel(DeclaringChannel):
             "exchange": exchange,
             "priority": self._get_message_priority(message),
             "ttl": _ttl(message),
-            "payload": json.dumps(message),
+            "payload": _stored(message),
         }
-        queues = [queue for (queue,) in self.link.execute(statements.PUBLISH_FANOUT, parameters)]
-        if queues:
-            self.link.notify(*queues)
+        self._write(statements.PUBLISH_FANOUT, parameters)
 
     # Consuming
 
@@ -257,14 +269,40 @@ class Channel(DeclaringChannel):
             self.connection.capacity_freed()
 
 
-def _delay(eta: str | None) -> timedelta:
+def _stored(message: dict[str, Any]) -> str:
+    """A message as it is stored, readable for people; raises DataError for a NUL in it, which PostgreSQL could keep but
+    not show. Bodies of bytes may hold any.
+    """
+    stored = json.dumps(message, ensure_ascii=False)
+    if "\\u0000" in stored and _NUL.search(stored):
+        error = "a header, or a body of text, holds a NUL"
+        raise psycopg.DataError(error)
+    return stored
+
+
+def _uuid(label: object) -> UUID | None:
+    """A label that can be kept in a column of its own; those of others, who call theirs the same, are not."""
+    try:
+        return UUID(str(label))
+    except ValueError:
+        return None
+
+
+def _delay(eta: object) -> timedelta:
     """How long a task of Celery's with an `eta` waits in the database. Both ends are the publisher's clock, so that a
     countdown is right whatever the clocks of others say.
     """
-    if not eta:
-        return _AT_ONCE
-    moment = datetime.fromisoformat(eta)
-    return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), _AT_ONCE)
+    moment = _moment(eta)
+    return _AT_ONCE if moment is None else max(moment - datetime.now(UTC), _AT_ONCE)
+
+
+def _moment(eta: object) -> datetime | None:
+    """A time as Celery writes it; others may mean something else by that header."""
+    try:
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else None
+    except ValueError:
+        return None
+    return moment and moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def _ttl(message: Mapping[str, Any]) -> timedelta | None:
@@ -288,7 +326,7 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
 
     A message that was delayed here has waited long enough: with its `eta` the worker would hold it by its own clock.
     """
-    if (payload.get("headers") or {}).get("eta"):
+    if _moment((payload.get("headers") or {}).get("eta")):
         payload["headers"]["eta"] = None
     payload["properties"]["delivery_info"]["redelivered"] = delivery.token > 1
     payload["properties"] |= {

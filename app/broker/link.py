@@ -13,8 +13,6 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.abc import PQGen
 
-from app.broker import statements
-
 #: libpq keeps channel names to 63 bytes; the longest of our prefixes leaves room for the digest that stands for a long
 #: queue name.
 _LONGEST_CHANNEL = 63
@@ -128,10 +126,6 @@ class Link:
     def unlisten(self, channel: str) -> None:
         """Hear no more of a channel."""
         self._connection.execute(sql.SQL("UNLISTEN {}").format(sql.Identifier(channel)))
-
-    def notify(self, *queues: str) -> None:
-        """Wake the consumers of these queues."""
-        self._connection.execute(statements.NOTIFY, {"channels": [channel_of(queue) for queue in queues]})
 
     def heard(self) -> set[str]:
         """The channels notified since the last call; reads what the socket holds and never blocks.

@@ -23,7 +23,10 @@ WITH published AS (
         %(queue)s, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
         now() + %(delay)s::interval,
         now() + %(delay)s::interval
-            + least(%(ttl)s::interval, (SELECT message_ttl FROM broker.queues WHERE name = %(queue)s)),
+            + least(%(ttl)s::interval, (
+                SELECT CASE WHEN count(*) = 0 THEN %(undeclared_ttl)s::interval ELSE min(message_ttl) END
+                FROM broker.queues WHERE name = %(queue)s
+            )),
         %(function_id)s, %(execution_id)s, %(payload)s
     )
     RETURNING id
@@ -39,13 +42,14 @@ PUBLISH_ACCEPTED = f"""published AS (
     RETURNING id
 ), woken AS ({_WAKE})"""
 
-#: Add a copy for every queue bound to a fanout exchange.
+#: Add a copy for every queue bound to a fanout exchange, and wake its consumers even if they are busy: this is how
+#: workers are talked to.
 PUBLISH_FANOUT = """
-INSERT INTO broker.messages (queue, priority, expires_at, payload)
+INSERT INTO broker.messages AS message (queue, priority, expires_at, payload)
 SELECT queue, %(priority)s, now() + least(%(ttl)s::interval, message_ttl), %(payload)s::json
 FROM broker.bindings LEFT JOIN broker.queues ON name = queue
 WHERE exchange = %(exchange)s
-RETURNING queue
+RETURNING pg_notify(broker.channel_of(message.queue), '')
 """
 
 #: The ready messages beyond a consumer's cursor, the most urgent first. The cursor has an id for every priority:
@@ -235,8 +239,6 @@ ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle,
 
 #: Say that a consumer has gone.
 DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s"
-
-NOTIFY = "SELECT pg_notify(channel, '') FROM unnest(%(channels)s::text[]) AS channel"
 
 
 def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:

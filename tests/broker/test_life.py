@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kombu import Connection, Consumer, Exchange, Message, Queue
+from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
 
 from app.broker import Delivery, bury
 from tests.broker.sending import nothing_arrives, publish, receive
@@ -44,6 +44,16 @@ def test_a_queue_bounds_how_long_its_messages_wait(connect: Connect) -> None:
     publish(connection, "old", queue)
     time.sleep(0.15)
     assert nothing_arrives(connection, queue)
+
+
+def test_a_reply_to_somebody_who_has_gone_waits_a_day_for_him(connect: Connect, rows: Rows) -> None:
+    connection = connect()
+    Producer(connection.default_channel).publish("reply", routing_key="gone")
+    publish(connection, "work", Queue("work", routing_key="work"))
+    assert rows("SELECT queue, expires_at - enqueued_at FROM broker.messages ORDER BY id") == [
+        ("gone", timedelta(days=1)),
+        ("work", None),
+    ]
 
 
 def test_an_unused_queue_expires_with_what_is_in_it(connect: Connect, rows: Rows) -> None:

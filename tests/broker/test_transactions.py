@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from kombu import Connection, Queue
+from kombu import Connection, Consumer, Exchange, Producer, Queue
 from sqlalchemy import create_engine
 
 from app.broker import Delivery, publishing_in, settle
 from app.settings import Settings
-from tests.broker.sending import publish, receive
+from tests.broker.sending import drain, publish, receive
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
@@ -28,6 +28,28 @@ def test_a_message_in_a_transaction_exists_only_when_it_commits(
     assert rows("SELECT FROM broker.messages") == []
     database.commit()
     assert [message.payload for message in receive(connection, queue)] == ["kept"]
+
+
+def test_a_fanout_in_a_transaction_exists_only_when_it_commits(
+    connect: Connect, database: "psycopg.Connection[Any]"
+) -> None:
+    reader, writer, exchange, got = (
+        connect(polling_interval=30),
+        connect(),
+        Exchange("news", type="fanout"),
+        list[Any](),
+    )
+    with Consumer(reader.channel(), [Queue("reader", exchange)], on_message=got.append, no_ack=True):
+        drain(reader)
+        producer = Producer(writer.default_channel, exchange)
+        for body, end in (("lost", database.rollback), ("kept", database.commit)):
+            with publishing_in(database):
+                producer.publish(body)
+            drain(reader)
+            assert got == []
+            end()
+        reader.drain_events(timeout=5)
+    assert [message.payload for message in got] == ["kept"]
 
 
 def test_a_task_is_sent_through_sqlalchemys_transaction(
