@@ -8,6 +8,7 @@ Features
     * a task's `eta` or `countdown` waits in the database, never in a worker
     * time to live for messages (`expiration`, ``x-message-ttl``) and queues (``x-expires``, `auto_delete`)
     * what took three workers down, or was given back twenty times, or was rejected, is set aside with its reason
+    * what is sent to a queue that nobody has declared waits a day for it
     * publishing inside the caller's transaction (`publishing_in`) and settling inside the worker's (`settle`)
     * event-loop capable: one LISTEN connection per process wakes it, a beat once a second is the floor beneath;
       a publisher notifies only where a consumer sleeps

@@ -78,5 +78,6 @@ class QoS(virtual.QoS):  # type: ignore[misc]
 
     def _let_go(self, delivery_tag: str) -> Any:
         message = self._delivered.get(delivery_tag)
-        self._quick_ack(delivery_tag)
+        if message is not None:  # What needed no acknowledgement may be acknowledged all the same.
+            self._quick_ack(delivery_tag)
         return message

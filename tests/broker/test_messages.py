@@ -93,9 +93,7 @@ def test_an_acknowledged_message_is_deleted(connect: Connect, queue: Queue, rows
 
 def test_the_more_urgent_message_comes_first_and_equals_keep_their_order(connect: Connect, queue: Queue) -> None:
     connection = connect()
-    order = [
-        (body, priority) for body, priority in zip("abcdefghijkl", [0, 3, 9, 3, 1, 2, 4, 5, 6, 7, 8, 0], strict=True)
-    ]
+    order = list(zip("abcdefghijkl", [0, 3, 9, 3, 1, 2, 4, 5, 6, 7, 8, 0], strict=True))
     for body, priority in order:
         publish(connection, body, queue, priority=priority)
     got = [message.payload for message in receive(connection, queue, len(order))]
