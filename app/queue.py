@@ -85,6 +85,7 @@ def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, p
         "priority": priority,
         "delay": timedelta(0),
         "ttl": None,
+        "undeclared_ttl": None,
         "function_id": function_id,
         "execution_id": None,
         "payload": payload,

@@ -3,17 +3,27 @@
 Features
     * direct, topic and fanout exchanges, with bindings in the database
     * priorities 0 to 9 (9 is claimed first), first in first out within one
-    * leases: a claimed message belongs to its consumer until it is acknowledged or the lease runs out; leases are
-      renewed by heartbeat
+    * leases: a claimed message belongs to its consumer until it is acknowledged or the lease runs out; a thread renews
+      them for as long as the process lives, also while the consumer is busy or blocked
     * a task's `eta` or `countdown` waits in the database, never in a worker
     * time to live for messages (`expiration`, ``x-message-ttl``) and queues (``x-expires``, `auto_delete`)
     * what took three workers down, or was given back twenty times, or was rejected, is set aside with its reason
+    * what is sent to a queue that nobody has declared waits a day for it
     * publishing inside the caller's transaction (`publishing_in`) and settling inside the worker's (`settle`)
     * event-loop capable: one LISTEN connection per process wakes it, a beat once a second is the floor beneath;
       a publisher notifies only where a consumer sleeps
+    * prefetch limits for each channel, or for a connection (`global`)
+    * threads share a connection; the child of a fork gets one of its own and leaves its parent's alone
+    * errors: a server that is away, stops, refuses the password, ends the connection or does not answer is one of
+      `connection_errors`, which kombu recovers from; a statement that it refuses is one of `channel_errors`, among them
+      AMQP's `NotFound` and `PreconditionFailed`, and `NotMigrated` where the tables are missing
+    * `heartbeat`: a server that stands still is found out within one and a half of it; without it, when a statement has
+      been without an answer for 35 seconds
 
 URL
-    ``postgresql://user:password@host:port/database?option=value``, as libpq has it.
+    ``postgresql://user:password@host:port/database?option=value``, as libpq has it, several hosts too. kombu's `ssl` is
+    true or libpq's own parameters. In a list of URLs those after the first may have no options, and a socket's
+    directory stands, percent-encoded, in place of the host.
 
 Transport options
     ``lease_seconds`` (15)
@@ -44,6 +54,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from app.broker.delivery import Delivery, LeaseLost, bury, release, renew, settle
 from app.broker.keeping import Keeper, Kept
+from app.broker.link import NotMigrated
 from app.broker.publishing import addressed_to, publishing_in
 
 __all__ = [
@@ -51,6 +62,7 @@ __all__ = [
     "Keeper",
     "Kept",
     "LeaseLost",
+    "NotMigrated",
     "addressed_to",
     "bury",
     "publishing_in",
@@ -62,5 +74,6 @@ __all__ = [
 
 
 def register_transport() -> None:
-    """Teach kombu that a ``postgresql://`` URL means this transport."""
-    TRANSPORT_ALIASES["postgresql"] = "app.broker.transport:Transport"
+    """Teach kombu that a ``postgresql://`` URL means this transport, and ``postgres://`` as well."""
+    for scheme in ("postgresql", "postgres"):
+        TRANSPORT_ALIASES[scheme] = "app.broker.transport:Transport"

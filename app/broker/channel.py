@@ -1,17 +1,21 @@
-"""kombu's channel over `broker.messages`: publish, claim, acknowledge, reject, declare and bind."""
+"""kombu's channel over `broker.messages`: publish, claim, acknowledge, reject."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from queue import Empty
-from typing import Any, Protocol
+from typing import Any
+from uuid import UUID
 
-from kombu.transport import virtual
-from kombu.transport.base import to_rabbitmq_queue_arguments
+import psycopg
 
 from app.broker import statements, topology
+from app.broker.carrier import Carrier
 from app.broker.cursor import Cursor
+from app.broker.declaring import DeclaringChannel
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
 from app.broker.events import Event
 from app.broker.link import Link
@@ -21,54 +25,35 @@ from app.broker.qos import QoS
 #: A channel without a prefetch limit claims this many at a time.
 UNLIMITED_CLAIM = 32
 
+#: What is sent to a queue that nobody has declared, such as a reply to somebody who has gone, waits so long for it.
+UNDECLARED_TTL = timedelta(days=1)
+
 _AT_ONCE = timedelta(0)
 
 #: What a consumer does not understand waits so long for one that does.
 _FOR_OTHERS = timedelta(seconds=5)
 
-
-class Carrier(Protocol):
-    """What a channel needs of its transport."""
-
-    link: Link
-    consumer_name: str
-
-    def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`."""
-
-    def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` here has gone."""
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Delete a message that is done, now or with the next claim."""
-
-    def keep(self, exchange: str, body: str) -> None:
-        """Append to the log that an exchange is."""
-
-    def follow(self, queue: str, exchange: str, pattern: str) -> None:
-        """Let a queue read on in that log from now, what fits the pattern."""
-
-    def follows(self, queue: str) -> bool:
-        """Whether a queue reads in a log."""
-
-    def unread(self, queue: str) -> list[Event]:
-        """The next events of a queue that does."""
-
-    def capacity_freed(self) -> None:
-        """A consumer may take more."""
-
-    def want(self, *queues: str) -> None:
-        """There may be something ready in these queues."""
+#: A NUL within JSON text, and not a backslash before "u0000".
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class Channel(virtual.Channel):  # type: ignore[misc]
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One consumer, as AMQP knows it."""
+
+    tag: str
+    callback: Callable[[Any], object]
+    no_ack: bool
+
+
+class Channel(DeclaringChannel):
     """One channel; its statements run on the transport's connection, or inside `publishing_in` on the caller's."""
 
     QoS = QoS
     supports_fanout = True
     body_encoding = "utf-8"
     from_transport_options = (
-        *virtual.Channel.from_transport_options,
+        *DeclaringChannel.from_transport_options,
         *("label_headers", "lease_seconds", "on_claim", "on_dead", "loss_limit", "requeue_limit", "kept_exchanges"),
         "message_schema",
     )
@@ -78,22 +63,11 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     on_dead: Sequence[str] = ()
     loss_limit: int = LOSS_LIMIT
     requeue_limit: int = REQUEUE_LIMIT
-    kept_exchanges: Sequence[str] = ("celeryev",)
     message_schema: int | None = None
-    connection: Carrier | None
 
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
-        self._declared: set[str] = set()
-        self._no_ack: set[str] = set()
-        self._automatic: set[str] = set()
-
-    @property
-    def link(self) -> Link:
-        """The transport's connection; raises psycopg's InterfaceError after the channel was closed."""
-        if self.connection is None:
-            raise Link.closed()
-        return self.connection.link
+        self._receivers: dict[str, deque[Receiver]] = {}
 
     @property
     def lease(self) -> timedelta:
@@ -114,20 +88,24 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 
     def _put(self, queue: str, message: dict[str, Any], **_kwargs: Any) -> None:
         headers = message.get("headers") or {}
-        function_id, execution_id = (headers.get(name) for name in self.label_headers)
+        function_id, execution_id = (_uuid(headers.get(name)) for name in self.label_headers)
         parameters = addressed_to(queue) | {
             "priority": self._get_message_priority(message),
             "delay": _delay(headers.get("eta")),
             "ttl": _ttl(message),
+            "undeclared_ttl": UNDECLARED_TTL,
             "function_id": function_id,
             "execution_id": execution_id,
-            "payload": json.dumps(message),
+            "payload": _stored(message),
         }
+        self._write(statements.PUBLISH, parameters)
+
+    def _write(self, statement: str, parameters: dict[str, Any]) -> None:
         caller = current_connection()
         if caller is not None:
-            caller.execute(statements.PUBLISH, parameters)
+            caller.execute(statement, parameters)
         else:
-            self.link.execute(statements.PUBLISH, parameters)
+            self.link.execute(statement, parameters)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str]:
         """Text is stored as it is, so that people can read it; bytes in base64."""
@@ -140,56 +118,64 @@ class Channel(virtual.Channel):  # type: ignore[misc]
             "exchange": exchange,
             "priority": self._get_message_priority(message),
             "ttl": _ttl(message),
-            "payload": json.dumps(message),
+            "payload": _stored(message),
         }
-        queues = [queue for (queue,) in self.link.execute(statements.PUBLISH_FANOUT, parameters)]
-        if queues:
-            self.link.notify(*queues)
+        self._write(statements.PUBLISH_FANOUT, parameters)
 
     # Consuming
 
     @property
     def active_queues(self) -> Sequence[str]:
         """The queues that this channel consumes."""
-        return list(self._active_queues)
+        return list(self._receivers)
 
-    def free_capacity(self) -> int:
-        """How many more messages the consumer may hold."""
-        estimate = self.qos.can_consume_max_estimate()
-        return UNLIMITED_CLAIM if estimate is None else int(estimate)
+    def free_capacity(self, queue: str) -> int:
+        """How many more messages of the queue its consumers here may hold."""
+        if self.connection is None or queue not in self._receivers:
+            return 0
+        limits = [self.qos.free_capacity(), self.connection.free_capacity()]
+        return min((limit for limit in limits if limit is not None), default=UNLIMITED_CLAIM)
 
     def acknowledges(self, queue: str) -> bool:
         """Whether what it gets from the queue is leased; otherwise it is gone when it is claimed."""
-        return queue not in self._no_ack
+        return not all(receiver.no_ack for receiver in self._receivers[queue])
 
     def claim(
-        self, queue: str, limit: int, *, cursor: Cursor | None = None, acknowledged: Sequence[Delivery] = ()
+        self,
+        queue: str,
+        limit: int,
+        *,
+        leased: bool = True,
+        cursor: Cursor | None = None,
+        acknowledged: Sequence[Delivery] = (),
     ) -> list[dict[str, Any]]:
         """Lease at most `limit` messages of `queue`, and delete what was `acknowledged` in the same statement.
 
-        Consumers that never acknowledge get theirs deleted at once. What cannot be a message is set aside.
+        What is not `leased` is deleted at once, for those who never acknowledge. What cannot be a message is set aside.
         """
         if self.connection is not None and self.connection.follows(queue):
             return list(_happened(queue, self.connection.unread(queue)))
         cursor = cursor or Cursor()
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
-        if self.acknowledges(queue):
+        if leased:
             statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
             parameters |= {"holder": self._name, "lease": self.lease}
             parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
         else:
             statement = statements.TAKE
-        messages = []
+        messages: list[dict[str, Any]] = []
         for message_id, priority, deliveries, losses, payload, carried in self.link.execute(statement, parameters):
             cursor.passed(priority, message_id)
             delivery = Delivery(message_id, deliveries, losses, carried)
             if not _is_message(payload):
-                if self.acknowledges(queue):
+                if leased:
                     self.bury(delivery, reason="undecodable")
-            elif self.message_schema is not None and _schema(payload) > self.message_schema:
+            elif leased and self.message_schema is not None and _schema(payload) > self.message_schema:
                 self.release([delivery], losses=0, requeues=1, delay=_FOR_OTHERS)
             else:
                 messages.append(_received(delivery, payload))
+        if leased and messages and self.connection is not None:
+            self.connection.holding()
         return messages
 
     @property
@@ -203,31 +189,61 @@ class Channel(virtual.Channel):  # type: ignore[misc]
             on_claim=statements.CLAIM_CARRYING.format(hook=hook) if hook else statements.CLAIM_PLAIN,
         )
 
-    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
+    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **_kwargs: Any) -> None:
         """Consume from `queue`, hearing its notifications from now on. What a log gives needs no acknowledgement."""
-        no_ack = no_ack or (self.connection is not None and self.connection.follows(queue))
-        if no_ack:
-            self._no_ack.add(queue)
-        super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
-        if self.connection is not None:
-            self.connection.consuming(queue)
+        if self.connection is None:
+            raise Link.closed()
+        receiver = Receiver(consumer_tag, callback, no_ack or self.connection.follows(queue))
+        self._receivers.setdefault(queue, deque()).append(receiver)
+        self._tag_to_queue[consumer_tag] = queue
+        self._consumers.add(consumer_tag)
+        self.connection.consuming(queue)
 
     def basic_cancel(self, consumer_tag: str) -> None:
-        """Stop consuming; tolerates a connection that is already gone."""
-        queue = self._tag_to_queue.get(consumer_tag)
+        """Stop consuming; tolerates a connection that is already gone. What the consumer holds stays with it."""
+        queue = self._tag_to_queue.pop(consumer_tag, None)
         if self.connection is None or queue is None:
             return
-        super().basic_cancel(consumer_tag)
-        self._no_ack.discard(queue)
-        self.connection.not_consuming(queue)
+        self._consumers.discard(consumer_tag)
+        left = deque(receiver for receiver in self._receivers.pop(queue, ()) if receiver.tag != consumer_tag)
+        if left:
+            self._receivers[queue] = left
+        ahead = self.connection.not_consuming(queue, None if left else self)
+        if ahead:
+            self.release(ahead, losses=0, requeues=0)
         if queue in self._automatic:
             topology.delete_automatic_queue(self.link, queue, consumer=self._name)
-            self._declared.discard(queue)
 
-    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
-        for message in self.claim(queue, 1):
+    def deliver(self, queue: str, raw: dict[str, Any]) -> None:
+        """Hand a claimed message to a consumer of the queue; several on this channel take turns."""
+        receivers = self._receivers[queue]
+        receiver = receivers[0]
+        receivers.rotate(-1)
+        raw["properties"]["delivery_info"]["consumer_tag"] = receiver.tag
+        message = self.Message(raw, channel=self)
+        if not receiver.no_ack:
+            self.qos.append(message, message.delivery_tag)
+        elif self.acknowledges(queue):  # It was leased for the sake of another consumer here.
+            self.acknowledge(Delivery.of(message.properties))
+        receiver.callback(message)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **_kwargs: Any) -> Any:
+        """The next message, or none."""
+        for raw in self.claim(queue, 1, leased=not no_ack):
+            message = self.Message(raw, channel=self)
+            if not no_ack:
+                self.qos.append(message, message.delivery_tag)
             return message
-        raise Empty
+        return None
+
+    def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
+        """Bound how many messages this channel holds, or all channels of its connection together, as AMQP's
+        specification has it. Sizes are not looked at.
+        """
+        if apply_global and self.connection is not None:
+            self.connection.prefetch_count = prefetch_count
+        else:
+            self.qos.prefetch_count = prefetch_count
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete the message if its token still holds, now or with the next claim."""
@@ -246,7 +262,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         limits = {"loss_limit": self.loss_limit, "requeue_limit": self.requeue_limit}
         statement = statements.with_hooks(statements.RELEASE, self.on_dead)
         self.link.execute(statement, held(deliveries) | counted | limits)
-        self.connection.want(*self._active_queues)
+        self.connection.want(*self._receivers)
 
     def bury(self, delivery: Delivery, *, reason: str) -> None:
         """Set a message aside, with every byte."""
@@ -254,83 +270,52 @@ class Channel(virtual.Channel):  # type: ignore[misc]
             statement = statements.with_hooks(statements.BURY, self.on_dead)
             self.link.execute(statement, held([delivery]) | {"reason": reason})
 
-    def renew(self) -> None:
-        """Renew every lease that this channel holds, in one statement."""
-        deliveries = self.qos.deliveries()
-        if deliveries:
-            self.link.execute(statements.RENEW, held(deliveries) | {"lease": self.lease})
+    def forget(self) -> None:
+        """In a child of a fork: its parent's consumers go on in the parent, and what they hold is theirs."""
+        for those in (self._receivers, self._tag_to_queue, self._consumers, self._automatic):
+            those.clear()
+        self.qos.forget()
 
     def capacity_freed(self) -> None:
         """Something left the consumer's hands; after a lost connection there is nobody to tell."""
         if self.connection is not None:
             self.connection.capacity_freed()
 
-    # Queues and bindings
 
-    def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """What a queue of kombu's asks for by name, as AMQP's arguments."""
-        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments, **kwargs)
-        return prepared
-
-    def _new_queue(
-        self, queue: str, *, auto_delete: bool = False, arguments: Mapping[str, Any] | None = None, **_kwargs: Any
-    ) -> None:
-        if auto_delete:
-            self._automatic.add(queue)
-        if queue not in self._declared:
-            topology.declare_queue(self.link, queue, auto_delete=auto_delete, arguments=arguments or {})
-            self._declared.add(queue)
-
-    def _has_queue(self, queue: str, **_kwargs: Any) -> bool:
-        return topology.has_queue(self.link, queue)
-
-    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **_kwargs: Any) -> None:
-        """Delete a queue with its bindings and messages, unless it is in use or has something in it where asked so."""
-        if (if_empty and self._size(queue)) or (if_unused and topology.has_consumers(self.link, queue)):
-            return
-        self._delete(queue)
-        self.state.queue_bindings_delete(queue)
-
-    def _delete(self, queue: str, *_args: Any, **_kwargs: Any) -> None:
-        topology.delete_queue(self.link, queue)
-        self._declared.discard(queue)
-
-    def _purge(self, queue: str) -> int:
-        return topology.purge(self.link, queue)
-
-    def _size(self, queue: str) -> int:
-        return topology.size(self.link, queue)
-
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        if exchange in self.kept_exchanges and self.connection is not None:
-            self.connection.follow(queue, exchange, pattern or "")
-        topology.bind(self.link, exchange, routing_key or "", pattern or "", queue)
-
-    def queue_unbind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        **_kwargs: Any,
-    ) -> None:
-        """End a binding."""
-        self.state.binding_delete(queue, exchange, routing_key)
-        topology.unbind(self.link, exchange or "", routing_key or "", queue)
-
-    def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The bindings of an exchange, shared by every process."""
-        return topology.bindings(self.link, exchange)
+def _stored(message: dict[str, Any]) -> str:
+    """A message as it is stored, readable for people; raises DataError for a NUL in it, which PostgreSQL could keep but
+    not show. Bodies of bytes may hold any.
+    """
+    stored = json.dumps(message, ensure_ascii=False)
+    if "\\u0000" in stored and _NUL.search(stored):
+        error = "a header, or a body of text, holds a NUL"
+        raise psycopg.DataError(error)
+    return stored
 
 
-def _delay(eta: str | None) -> timedelta:
+def _uuid(label: object) -> UUID | None:
+    """A label that can be kept in a column of its own; those of others, who call theirs the same, are not."""
+    try:
+        return UUID(str(label))
+    except ValueError:
+        return None
+
+
+def _delay(eta: object) -> timedelta:
     """How long a task of Celery's with an `eta` waits in the database. Both ends are the publisher's clock, so that a
     countdown is right whatever the clocks of others say.
     """
-    if not eta:
-        return _AT_ONCE
-    moment = datetime.fromisoformat(eta)
-    return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), _AT_ONCE)
+    moment = _moment(eta)
+    return _AT_ONCE if moment is None else max(moment - datetime.now(UTC), _AT_ONCE)
+
+
+def _moment(eta: object) -> datetime | None:
+    """A time as Celery writes it; others may mean something else by that header."""
+    try:
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else None
+    except ValueError:
+        return None
+    return moment and moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def _ttl(message: Mapping[str, Any]) -> timedelta | None:
@@ -360,8 +345,9 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
 
     A message that was delayed here has waited long enough: with its `eta` the worker would hold it by its own clock.
     """
-    if (payload.get("headers") or {}).get("eta"):
+    if _moment((payload.get("headers") or {}).get("eta")):
         payload["headers"]["eta"] = None
+    payload["properties"]["delivery_info"]["redelivered"] = delivery.token > 1
     payload["properties"] |= {
         "delivery_tag": delivery.tag,
         "delivery": {

@@ -4,16 +4,16 @@ import hashlib
 import os
 import select
 import socket
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import sql
-
-from app.broker import statements
+from psycopg import pq, sql
+from psycopg.abc import PQGen
 
 #: libpq keeps channel names to 63 bytes; the longest of our prefixes leaves room for the digest that stands for a long
 #: queue name.
@@ -22,13 +22,50 @@ _LONGEST_CHANNEL = 63
 #: Plans of prepared statements are made while a queue is empty and kept when it is not: only an index serves both.
 SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c enable_seqscan=off"
 
+#: The server gives up a statement before this; one without any answer so long after it was sent never gets one.
+PATIENCE_SECONDS: Final = 35.0
+
+_Answer = TypeVar("_Answer")
+
 
 def channel_of(queue: str) -> str:
-    """The NOTIFY channel on which a queue's consumers are woken."""
+    """The NOTIFY channel on which a queue's consumers are woken; in SQL, ``broker.channel_of(queue)``."""
     channel = f"broker.{queue}"
     if len(channel.encode()) > _LONGEST_CHANNEL:
         return f"broker.{hashlib.sha256(queue.encode()).hexdigest()[:40]}"
     return channel
+
+
+class NotMigrated(psycopg.ProgrammingError):
+    """The database has no tables of the broker's. Run its migrations first."""
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__))
+
+
+class _Connection(psycopg.Connection[Any]):
+    """psycopg's, where to be left without an answer is an error too: a server or a proxy that stands still keeps its
+    side of TCP alive.
+    """
+
+    def wait(self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None) -> _Answer:
+        """Wait for an answer; raises OperationalError and is of no use any more when none comes."""
+        try:
+            return super().wait(gen, interval, PATIENCE_SECONDS if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+                raise
+            self.close()
+            lost = "the server does not answer"
+            raise psycopg.OperationalError(lost) from error
+
+    def ping(self, seconds: float) -> None:
+        """Let the server answer something within so many seconds. A connection that another thread uses is alive."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self.wait(self._exec_command("SELECT 1"), timeout=seconds)
+            finally:
+                self.lock.release()
 
 
 class Link:
@@ -39,12 +76,11 @@ class Link:
     """
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._connection = psycopg.connect(
+        self._connection = _Connection.connect(
             url,
             autocommit=True,
             application_name=name[:63],
             options=SESSION_OPTIONS,
-            connect_timeout=5,
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
@@ -54,17 +90,38 @@ class Link:
         self.answered_at = time.monotonic()
         """When the server last answered."""
         self._notified: defaultdict[str, list[str]] = defaultdict(list)
-        self._connection.add_notify_handler(lambda told: self._notified[told.channel].append(told.payload))
+        self._listener = threading.get_ident()
+        self._connection.add_notify_handler(self._on_notification)
+        self._alerted = False
+        self.alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        """Readable when whoever waits for this connection is to look up from it."""
 
     def fileno(self) -> int:
         """The socket, for an event loop."""
         return self._connection.fileno()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is open as far as is known without asking the server."""
+        return not self._connection.closed
+
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> "psycopg.Cursor[Any]":
-        """Run one statement; prepared by psycopg after its fifth time."""
-        cursor = self._connection.execute(statement, parameters)
+        """Run one statement; prepared by psycopg after its fifth time. Raises `NotMigrated` where our tables are
+        missing.
+        """
+        try:
+            cursor = self._connection.execute(statement, parameters)
+        except psycopg.errors.UndefinedTable as error:
+            if "broker." in str(error):
+                raise NotMigrated from error
+            raise
         self.answered_at = time.monotonic()
         return cursor
+
+    def ping(self, seconds: float) -> None:
+        """Raise OperationalError unless the server answers within so many seconds."""
+        self._connection.ping(seconds)
+        self.answered_at = time.monotonic()
 
     def listen(self, channel: str) -> None:
         """Begin to hear of a channel."""
@@ -73,10 +130,6 @@ class Link:
     def unlisten(self, channel: str) -> None:
         """Hear no more of a channel."""
         self._connection.execute(sql.SQL("UNLISTEN {}").format(sql.Identifier(channel)))
-
-    def notify(self, *queues: str) -> None:
-        """Wake the consumers of these queues."""
-        self._connection.execute(statements.NOTIFY, {"channels": [channel_of(queue) for queue in queues]})
 
     def read(self) -> None:
         """Take what the socket holds; never blocks."""
@@ -89,16 +142,38 @@ class Link:
         Notifications come with other statements' answers too: those in front of an answer psycopg gives to the handler,
         those behind it stay in libpq until they are asked for.
         """
+        self._listener = threading.get_ident()
         with self._connection.lock:
             while told := self._connection.pgconn.notifies():
                 self._notified[told.relname.decode()].append(told.extra.decode())
         heard, self._notified = self._notified, defaultdict(list)
         return heard
 
+    def _on_notification(self, notification: psycopg.Notify) -> None:
+        self._notified[notification.channel].append(notification.payload)
+        if threading.get_ident() != self._listener:
+            self.alert()  # It came with the answer to another thread's statement; the socket is silent again.
+
+    def alert(self) -> None:
+        """Wake whoever waits."""
+        if self.alarm >= 0 and not self._alerted:
+            self._alerted = True
+            os.eventfd_write(self.alarm, 1)
+
+    def calm(self) -> None:
+        """End the alarm."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.alarm)
+        self._alerted = False
+
     def wait(self, seconds: float) -> None:
         """Sleep until something arrives, at most so long."""
         if not self._notified:
-            select.select([self._connection], [], [], seconds)
+            poll = select.poll()  # select.select knows no descriptor beyond 1023.
+            poll.register(self.fileno(), select.POLLIN)
+            poll.register(self.alarm, select.POLLIN)
+            poll.poll(seconds * 1000)
+            self.calm()
 
     @staticmethod
     def closed() -> psycopg.InterfaceError:
@@ -113,3 +188,6 @@ class Link:
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""
         self._connection.close()
+        if self.alarm >= 0:
+            alarm, self.alarm = self.alarm, -1
+            os.close(alarm)

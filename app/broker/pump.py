@@ -6,7 +6,7 @@ one statement a second.
 """
 
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -28,6 +28,9 @@ BUSY_AFTER: Final = 8
 HORIZON = timedelta(seconds=10)
 EVER = timedelta(days=36500)
 
+#: A consumer that has not beaten for so long is busy with its work, not dead: whoever counts consumers waits longer.
+SILENCE_SECONDS: Final = 4.0
+
 #: Beats from one tidying to the next.
 TIDY_EVERY: Final = 30
 
@@ -39,16 +42,25 @@ class Consuming(Protocol):
     def active_queues(self) -> Sequence[str]:
         """The queues that it consumes."""
 
-    def free_capacity(self) -> int:
-        """How many more messages its consumer may hold."""
+    def free_capacity(self, queue: str) -> int:
+        """How many more messages of a queue its consumers may hold; 0 where it has none."""
 
     def acknowledges(self, queue: str) -> bool:
         """Whether what it gets from the queue is leased; otherwise it is gone when it is claimed."""
 
     def claim(
-        self, queue: str, limit: int, *, cursor: Cursor | None = None, acknowledged: Sequence[Delivery] = ()
+        self,
+        queue: str,
+        limit: int,
+        *,
+        leased: bool = True,
+        cursor: Cursor | None = None,
+        acknowledged: Sequence[Delivery] = (),
     ) -> list[dict[str, Any]]:
-        """Lease messages."""
+        """Lease messages, or take them for good."""
+
+    def deliver(self, queue: str, raw: dict[str, Any]) -> None:
+        """Hand a message to a consumer."""
 
 
 class Pump:
@@ -58,26 +70,28 @@ class Pump:
         self,
         link: Link,
         name: str,
-        deliver: Callable[[dict[str, Any], str], None],
         *,
         on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
     ) -> None:
-        self._link, self._name, self._deliver = link, name, deliver
+        self._link, self._name = link, name
         self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
         self._channels: dict[str, str] = {}
+        self._consumers: Counter[str] = Counter()
         self._wanted: set[str] = set()
         self._cursors: defaultdict[str, Cursor] = defaultdict(Cursor)
         self._ahead: defaultdict[str, int] = defaultdict(int)
         self._claimed_at: defaultdict[str, float] = defaultdict(float)
-        self._buffers: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self._buffers: defaultdict[tuple[Consuming, str], deque[dict[str, Any]]] = defaultdict(deque)
         self._acknowledged: list[Delivery] = []
         self._restarts = Restarts()
         self._beats = 0
+        self._beaten_at = time.monotonic()
         self._claims = 0
         self._full_claims = 0
         self._busy = False
+        self._turn = 0
         self.most_ahead = 0
         """How many messages beyond its capacity a consumer may take along."""
         self.idle = True
@@ -96,13 +110,17 @@ class Pump:
         """Begin with a queue: listen first, then look, so that nothing falls between. It is woken by its own name, or
         by that of the exchange that `wakes` it.
         """
+        self._consumers[queue] += 1
         self._channels[queue] = channel_of(wakes or queue)
         self._link.listen(self._channels[queue])
         self._link.execute(statements.ANNOUNCE, self._alive())
         self.want(queue)
 
-    def not_consuming(self, queue: str) -> list[Delivery]:
-        """End with a queue; answers what was claimed ahead and must be given back."""
+    def not_consuming(self, queue: str) -> None:
+        """One consumer ends with a queue; after the last one nothing more is heard of it."""
+        self._consumers[queue] -= 1
+        if self._consumers[queue] > 0:
+            return
         channel = self._channels.pop(queue, None)
         self._wanted.discard(queue)
         self._cursors.pop(queue, None)
@@ -112,7 +130,13 @@ class Pump:
             self._link.execute(statements.ANNOUNCE, self._alive())
         else:
             self._link.execute(statements.DEPART, {"name": self._name})
-        return [Delivery.of(message["properties"]) for message in self._buffers.pop(queue, ())]
+
+    def give_back(self, channel: Consuming, queue: str) -> list[Delivery]:
+        """What was claimed ahead for a channel, which consumes from the queue no more."""
+        buffer = self._buffers.pop((channel, queue), deque())
+        ahead = [Delivery.of(message["properties"]) for message in buffer if "delivery" in message["properties"]]
+        buffer.clear()
+        return ahead
 
     def rename(self, name: str) -> None:
         """Go by another name from now on; what is held stays with the old one."""
@@ -132,13 +156,18 @@ class Pump:
 
     def flush(self) -> None:
         """Delete what was finished since the last claim."""
-        done, self._acknowledged = self._acknowledged, []
+        done = self._finished()
         if done:
             self._link.execute(statements.ACKNOWLEDGE, {f"acked_{name}": values for name, values in held(done).items()})
 
+    def _finished(self) -> list[Delivery]:
+        done, self._acknowledged = self._acknowledged, []
+        return done
+
     def read_ahead(self) -> list[Delivery]:
         """What was claimed and is not delivered yet."""
-        return [Delivery.of(message["properties"]) for buffer in self._buffers.values() for message in buffer]
+        waiting = [message["properties"] for buffer in tuple(self._buffers.values()) for message in tuple(buffer)]
+        return [Delivery.of(properties) for properties in waiting if "delivery" in properties]
 
     def hear(self) -> None:
         """Want the queues that were notified."""
@@ -157,7 +186,7 @@ class Pump:
         if restart:
             for cursor in self._cursors.values():
                 cursor.restart()
-        began = time.monotonic()
+        began = self._beaten_at = time.monotonic()
         tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
         self._beats += 1
         statement = statements.with_hooks(statements.BEAT, self._on_dead, tidy=tidy)
@@ -167,6 +196,11 @@ class Pump:
             self._wanted.add(queue)
         if restart:
             self._restarts.took(time.monotonic() - began)
+
+    def live_on(self) -> None:
+        """Say that we live, where no beat has said so for a while. Any thread may call it."""
+        if self._channels and time.monotonic() - self._beaten_at > SILENCE_SECONDS:
+            self._link.execute(statements.ANNOUNCE, self._alive())
 
     def _beat_parameters(self, horizon: timedelta) -> dict[str, Any]:
         cursors = [(queue, self._cursors[queue].parameters()) for queue in self.queues]
@@ -203,26 +237,32 @@ class Pump:
             return 0
         self._busy, delivered = True, 0
         try:
-            for channel in list(channels):
-                for queue in channel.active_queues:
-                    if queue in self._wanted or self._buffers[queue]:
-                        delivered += self._serve(channel, queue)
+            for channel, queue in self._in_turn(channels):
+                delivered += self._serve(channel, queue)
+            self._turn += bool(delivered)
         finally:
             self._busy = False
         return delivered
 
+    def _in_turn(self, channels: Sequence[Consuming]) -> list[tuple[Consuming, str]]:
+        """Who may be served: another one first after each time, so that a queue which is always full starves none."""
+        everybody = [(channel, queue) for channel in channels for queue in channel.active_queues]
+        pairs = [pair for pair in everybody if pair[1] in self._wanted or self._buffers.get(pair)]
+        start = self._turn % len(pairs) if pairs else 0
+        return pairs[start:] + pairs[:start]
+
     def _serve(self, channel: Consuming, queue: str) -> int:
         delivered = self._empty_buffer(channel, queue)
-        capacity = channel.free_capacity()
+        capacity = channel.free_capacity(queue)
         if queue in self._wanted and capacity:
-            self._buffers[queue].extend(self._claim(channel, queue, capacity))
+            self._buffers[channel, queue].extend(self._claim(channel, queue, capacity))
             delivered += self._empty_buffer(channel, queue)
         return delivered
 
     def _empty_buffer(self, channel: Consuming, queue: str) -> int:
-        delivered, buffer = 0, self._buffers[queue]
-        while buffer and channel.free_capacity():
-            self._deliver(buffer.popleft(), queue)
+        delivered, buffer = 0, self._buffers.get((channel, queue))
+        while buffer and channel.free_capacity(queue):
+            channel.deliver(queue, buffer.popleft())
             delivered += 1
         return delivered
 
@@ -230,16 +270,16 @@ class Pump:
         # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
         # arrives meanwhile.
         self._wanted.discard(queue)
-        limit, done = capacity, []
-        if channel.acknowledges(queue):
-            limit += self._look_ahead(queue)
-            done, self._acknowledged = self._acknowledged, []
+        leased = channel.acknowledges(queue)
+        limit = capacity + (self._look_ahead(queue) if leased else 0)
         cursor = self._cursors[queue]
         self._claims += 1
-        messages = channel.claim(queue, limit, cursor=cursor, acknowledged=done)
-        if not messages and not cursor.at_the_beginning:
+        done = self._finished() if leased else ()
+        messages = channel.claim(queue, limit, leased=leased, cursor=cursor, acknowledged=done)
+        if len(messages) < limit and not cursor.at_the_beginning:
+            # Something may have been given back, or committed late, behind the cursor.
             cursor.restart()
-            messages = channel.claim(queue, limit, cursor=cursor)
+            messages += channel.claim(queue, limit - len(messages), leased=leased, cursor=cursor)
         if messages:
             self.claimed_at = time.monotonic()
         if len(messages) < limit:

@@ -1,7 +1,9 @@
 """The messages in a consumer's hands, and what becomes of them."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from kombu.transport import virtual
 
 from app.broker.delivery import SETTLED_BY_TASK, Delivery
@@ -19,6 +21,14 @@ class QoS(virtual.QoS):  # type: ignore[misc]
     channel: "Channel"
     _delivered: dict[str, Any]
     _dirty: set[str]
+
+    def held(self) -> int:
+        """How many messages are in hand."""
+        return len(self._delivered) - len(self._dirty)
+
+    def free_capacity(self) -> int | None:
+        """How many more may be; none without a limit."""
+        return max(self.prefetch_count - self.held(), 0) if self.prefetch_count else None
 
     def deliveries(self) -> list[Delivery]:
         """Every lease that is held and must be renewed."""
@@ -48,20 +58,26 @@ class QoS(virtual.QoS):  # type: ignore[misc]
                 self.channel.bury(delivery, reason="rejected")
         self.channel.capacity_freed()
 
+    def forget(self) -> None:
+        """Hold nothing any more, without giving it back."""
+        self._delivered.clear()
+        self._dirty.clear()
+
     def restore_unacked(self) -> None:
         """Give everything back, uncounted."""
         held = self.deliveries()
-        self._delivered.clear()
-        self._dirty.clear()
+        self.forget()
         if held:
             self.channel.release(held, losses=0, requeues=0)
 
     def restore_unacked_once(self, stderr: object = None) -> None:
-        """At a graceful end: give everything back, uncounted."""
+        """At a graceful end: give everything back, uncounted. Over a lost connection the leases see to that."""
         self._on_collect.cancel()
-        self.restore_unacked()
+        with suppress(psycopg.OperationalError, psycopg.InterfaceError):
+            self.restore_unacked()
 
     def _let_go(self, delivery_tag: str) -> Any:
         message = self._delivered.get(delivery_tag)
-        self._quick_ack(delivery_tag)
+        if message is not None:  # What needed no acknowledgement may be acknowledged all the same.
+            self._quick_ack(delivery_tag)
         return message

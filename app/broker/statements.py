@@ -23,7 +23,10 @@ WITH published AS (
         %(queue)s, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
         now() + %(delay)s::interval,
         now() + %(delay)s::interval
-            + least(%(ttl)s::interval, (SELECT message_ttl FROM broker.queues WHERE name = %(queue)s)),
+            + least(%(ttl)s::interval, (
+                SELECT CASE WHEN count(*) = 0 THEN %(undeclared_ttl)s::interval ELSE min(message_ttl) END
+                FROM broker.queues WHERE name = %(queue)s
+            )),
         %(function_id)s, %(execution_id)s, %(payload)s
     )
     RETURNING id
@@ -39,13 +42,14 @@ PUBLISH_ACCEPTED = f"""published AS (
     RETURNING id
 ), woken AS ({_WAKE})"""
 
-#: Add a copy for every queue bound to a fanout exchange.
+#: Add a copy for every queue bound to a fanout exchange, and wake its consumers even if they are busy: this is how
+#: workers are talked to.
 PUBLISH_FANOUT = """
-INSERT INTO broker.messages (queue, priority, expires_at, payload)
+INSERT INTO broker.messages AS message (queue, priority, expires_at, payload)
 SELECT queue, %(priority)s, now() + least(%(ttl)s::interval, message_ttl), %(payload)s::json
 FROM broker.bindings LEFT JOIN broker.queues ON name = queue
 WHERE exchange = %(exchange)s
-RETURNING queue
+RETURNING pg_notify(broker.channel_of(message.queue), '')
 """
 
 #: The ready messages beyond a consumer's cursor, the most urgent first. The cursor has an id for every priority:
@@ -113,6 +117,12 @@ WHERE message.id = acked.id AND message.deliveries = acked.token AND message.sta
 #: candidate.
 ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
 
+#: What was moved, and whoever sleeps over a queue that something was given back to is woken: it may lie behind that
+#: consumer's cursor, where no beat looks.
+_MOVED = """RETURNING message.*, CASE WHEN message.state = 'ready' AND EXISTS (
+        SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
+    ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
+
 _HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
     WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
 
@@ -137,7 +147,7 @@ WITH moved AS (
                        THEN now() END,
         holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s
     FROM {_HELD}
-    RETURNING message.*
+    {_MOVED}
 ){{on_dead}}
 SELECT id, state FROM moved
 """
@@ -157,7 +167,7 @@ SELECT id, state FROM moved
 #: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
 #: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
 #: since is not read again and again; from time to time it is unbounded.
-BEAT = """
+BEAT = f"""
 WITH alive AS (
     INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
     ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
@@ -175,8 +185,8 @@ WITH alive AS (
         holder = NULL, losses = losses + lost::integer
     FROM due
     WHERE message.id = due.id
-    RETURNING message.*
-){on_dead}{tidy}
+    {_MOVED}
+){{on_dead}}{{tidy}}
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
 FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'
 WHERE moved.queue IS NOT NULL OR EXISTS (
@@ -237,8 +247,6 @@ ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle,
 
 #: Say that a consumer has gone.
 DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s"
-
-NOTIFY = "SELECT pg_notify(channel, '') FROM unnest(%(channels)s::text[]) AS channel"
 
 
 def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:

@@ -28,7 +28,13 @@ WITH ended AS (
 ), unbound AS (DELETE FROM broker.bindings USING ended WHERE queue = ended.name)
 DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
 """
-HAS_QUEUE = "SELECT FROM broker.queues WHERE name = %(queue)s"
+MEASURE = """
+SELECT (SELECT count(*) FROM broker.messages
+        WHERE queue = %(queue)s AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())),
+       (SELECT count(*) FROM broker.consumers
+        WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds')
+FROM broker.queues WHERE name = %(queue)s
+"""
 HAS_CONSUMERS = """
 SELECT FROM broker.consumers WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds' LIMIT 1
 """
@@ -37,16 +43,26 @@ SIZE = """
 SELECT count(*) FROM broker.messages
 WHERE queue = %(queue)s AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())
 """
+DECLARE_EXCHANGE = """
+INSERT INTO broker.exchanges (name, type) VALUES (%(exchange)s, %(type)s) ON CONFLICT DO NOTHING
+"""
+EXCHANGE_TYPE = "SELECT type FROM broker.exchanges WHERE name = %(exchange)s"
+EXCHANGES = "SELECT name FROM broker.exchanges ORDER BY name"
+DELETE_EXCHANGE = """
+WITH unbound AS (DELETE FROM broker.bindings WHERE exchange = %(exchange)s)
+DELETE FROM broker.exchanges WHERE name = %(exchange)s
+"""
 BIND = """
 INSERT INTO broker.bindings (exchange, routing_key, pattern, queue)
-VALUES (%(exchange)s, %(routing_key)s, %(pattern)s, %(queue)s)
-ON CONFLICT DO NOTHING
+SELECT %(exchange)s, %(routing_key)s, %(pattern)s, name FROM broker.queues WHERE name = %(queue)s
+ON CONFLICT (exchange, routing_key, queue) DO UPDATE SET pattern = excluded.pattern
 """
 UNBIND = """
 DELETE FROM broker.bindings
 WHERE exchange = %(exchange)s AND routing_key = %(routing_key)s AND queue = %(queue)s
 """
 BINDINGS = "SELECT routing_key, pattern, queue FROM broker.bindings WHERE exchange = %(exchange)s"
+ALL_BINDINGS = "SELECT queue, exchange, routing_key FROM broker.bindings ORDER BY exchange, queue, routing_key"
 
 
 def declare_queue(link: Link, queue: str, *, auto_delete: bool, arguments: Mapping[str, Any]) -> None:
@@ -74,9 +90,10 @@ def delete_automatic_queue(link: Link, queue: str, *, consumer: str) -> None:
     link.execute(DELETE_AUTOMATIC_QUEUE, {"queue": queue, "consumer": consumer})
 
 
-def has_queue(link: Link, queue: str) -> bool:
-    """Whether the queue was declared."""
-    return link.execute(HAS_QUEUE, {"queue": queue}).rowcount == 1
+def measure(link: Link, queue: str) -> tuple[int, int] | None:
+    """How many messages are ready and how many connections consume; none where the queue was not declared."""
+    row: tuple[int, int] | None = link.execute(MEASURE, {"queue": queue}).fetchone()
+    return row
 
 
 def has_consumers(link: Link, queue: str) -> bool:
@@ -95,9 +112,32 @@ def size(link: Link, queue: str) -> int:
     return int(row[0]) if row else 0
 
 
-def bind(link: Link, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-    """Let what is published to the exchange reach the queue."""
-    link.execute(BIND, {"exchange": exchange, "routing_key": routing_key, "pattern": pattern, "queue": queue})
+def declare_exchange(link: Link, exchange: str, kind: str) -> str:
+    """Make an exchange unless it is there; answers its type."""
+    link.execute(DECLARE_EXCHANGE, {"exchange": exchange, "type": kind})
+    return exchange_type(link, exchange) or kind
+
+
+def exchange_type(link: Link, exchange: str) -> str | None:
+    """The type of an exchange, if there is one."""
+    row = link.execute(EXCHANGE_TYPE, {"exchange": exchange}).fetchone()
+    return str(row[0]) if row else None
+
+
+def exchanges(link: Link) -> list[str]:
+    """The names of all exchanges."""
+    return [name for (name,) in link.execute(EXCHANGES)]
+
+
+def delete_exchange(link: Link, exchange: str) -> None:
+    """Delete an exchange with its bindings; the queues stay."""
+    link.execute(DELETE_EXCHANGE, {"exchange": exchange})
+
+
+def bind(link: Link, exchange: str, routing_key: str, pattern: str, queue: str) -> bool:
+    """Let what is published to the exchange reach the queue; answers whether there is such a queue."""
+    parameters = {"exchange": exchange, "routing_key": routing_key, "pattern": pattern, "queue": queue}
+    return link.execute(BIND, parameters).rowcount == 1
 
 
 def unbind(link: Link, exchange: str, routing_key: str, queue: str) -> None:
@@ -108,6 +148,11 @@ def unbind(link: Link, exchange: str, routing_key: str, queue: str) -> None:
 def bindings(link: Link, exchange: str) -> list[tuple[str, str, str]]:
     """(routing key, pattern, queue) of every binding of an exchange."""
     return link.execute(BINDINGS, {"exchange": exchange}).fetchall()
+
+
+def all_bindings(link: Link) -> list[tuple[str, str, str]]:
+    """(queue, exchange, routing key) of every binding."""
+    return link.execute(ALL_BINDINGS).fetchall()
 
 
 def _milliseconds(value: float | None) -> timedelta | None:

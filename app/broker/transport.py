@@ -2,23 +2,26 @@
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
 from time import monotonic
 from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg
 from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 
 from app.broker import statements
+from app.broker.address import address_of
 from app.broker.channel import Channel
 from app.broker.delivery import Delivery, held
 from app.broker.events import Event, EventReader, EventWriter
 from app.broker.link import Link
-from app.broker.pump import Pump
+from app.broker.pump import Consuming, Pump
+from app.broker.renewing import Renewer
 from app.broker.urls import without_password
 
 #: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
@@ -31,6 +34,18 @@ FLUSH_SECONDS: Final = 0.05
 SECOND_LOOK_SECONDS: Final = 0.01
 
 _numbers = count(1)
+
+#: A child of a fork keeps its parent's connections without using them: to end one would end the parent's.
+_transports: "WeakSet[Transport]" = WeakSet()
+_of_parents: list[Link] = []
+
+
+def _after_fork() -> None:
+    for transport in list(_transports):
+        transport.disown()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Transport(virtual.Transport):  # type: ignore[misc]
@@ -51,7 +66,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         psycopg.NotSupportedError,
         psycopg.ProgrammingError,
     )
-    recoverable_channel_errors = channel_errors
+    # What the database refuses once it refuses again: kombu would ask on and on, without a pause.
+    recoverable_channel_errors = ()
     implements = virtual.Transport.implements.extend(
         asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=True
     )
@@ -59,20 +75,24 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         options = client.transport_options
-        self.consumer_name: str = (
-            options.get("consumer_name") or f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
-        )
+        self.consumer_name: str = options.get("consumer_name") or _new_name()
         self._options = options
         self._lease_seconds = float(options.get("lease_seconds", Channel.lease_seconds))
         self._link: Link | None = None
         self._pump: Pump | None = None
-        self._pid = os.getpid()
+        self._renewer: Renewer | None = None
+        self._connecting = threading.Lock()
+        self._disowned = False
+        self._beat_at = 0.0
         self._timers: list[Any] = []
         self._flush_due = False
         self._loop: Any = None
-        self._alarm = -1
+        self._watched: list[int] = []
         self._writers: dict[str, EventWriter] = {}
         self._followed: dict[str, tuple[str, EventReader]] = {}
+        self.prefetch_count = 0
+        """How many messages all channels may hold together; 0 without a limit."""
+        _transports.add(self)
 
     def rename(self, name: str) -> None:
         """Let operators read `name` where this connection consumes and holds."""
@@ -89,8 +109,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
 
     @property
     def link(self) -> Link:
-        """The connection. A child of a fork gets one of its own and never touches its parent's."""
-        if self._pid != os.getpid():
+        """The connection. A child of a fork gets one of its own when it needs it."""
+        if self._link is None and self._disowned:
             self._connect()
         if self._link is None:
             raise Link.closed()
@@ -104,9 +124,23 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     @property
     def pump(self) -> Pump:
         """What feeds this connection's consumers."""
+        if self._pump is None and self._disowned:
+            self._connect()
         if self._pump is None:
             raise Link.closed()
         return self._pump
+
+    def disown(self) -> None:
+        """In a child of a fork: the connection, what came through it and the event loop are its parent's."""
+        if self._link is None:
+            return
+        _of_parents.append(self._link)
+        self._link, self._pump, self._renewer, self._loop = None, None, None, None
+        self._timers, self._watched, self._writers, self._followed = [], [], {}, {}
+        self._disowned, self._connecting = True, threading.Lock()
+        self.consumer_name = _new_name()
+        for channel in self.channels:
+            channel.forget()
 
     def establish_connection(self) -> "Transport":
         """Connect; raises psycopg's OperationalError, which the worker answers by trying again."""
@@ -114,17 +148,40 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         super().establish_connection()
         return self
 
+    def verify_connection(self, connection: Any) -> bool:
+        """Whether the connection is open as far as is known without asking the server."""
+        return self._link is not None and self._link.usable
+
     def _connect(self) -> None:
-        self._pid = os.getpid()
-        self._link = Link(self.client.hostname, name=f"kiln broker {self.consumer_name}")
+        """Connect, unless another thread just did."""
+        with self._connecting:
+            if not self.verify_connection(self):
+                if not self._disowned:
+                    self._abandon()
+                self._open()
+
+    def _open(self) -> None:
+        self._link = Link(address_of(self.client), name=f"kiln broker {self.consumer_name}")
         self._pump = Pump(
             self._link,
             self.consumer_name,
-            self._deliver,
             on_told=self._told,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
         )
+        self._renewer = Renewer(self.renew, every_seconds=self._lease_seconds / 3)
+        self._disowned, self._beat_at = False, 0.0
+
+    def _abandon(self) -> None:
+        """Channels of a lost connection are of no use: who consumed or held through them must begin anew."""
+        for channel in self.channels:
+            channel.connection = None
+        self.channels.clear()
+        self._avail_channels.clear()
+        if self._renewer is not None:
+            self._renewer.stop()
+        if self._link is not None:
+            self._link.close()
 
     def close_connection(self, connection: Any) -> None:
         """Give back what is held, leave the event loop, close. The connection may be broken: what cannot be said is
@@ -139,11 +196,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             if self._pump is not None:
                 self._pump.depart()
         except self.connection_errors:
-            self.channels.clear()
+            pass
         finally:
-            if self._link is not None and self._pid == os.getpid():
-                self._link.close()
-            self._link = self._pump = None
+            self._abandon()
+            self._link = self._pump = self._renewer = None
 
     def get_heartbeat_interval(self, connection: Any) -> float:
         """What kombu was asked for, in seconds."""
@@ -153,7 +209,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """Ask the server for a sign of life unless it gave one lately; raises a connection error where none comes."""
         interval = self.get_heartbeat_interval(connection)
         if interval and monotonic() - self.link.answered_at > interval / rate:
-            self.link.execute("SELECT 1")
+            self.link.ping(interval)
 
     # Consuming
 
@@ -163,21 +219,25 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._pump.want(*queues)
 
     def consuming(self, queue: str) -> None:
-        """A channel begins to consume `queue`."""
+        """A consumer begins with `queue`."""
         followed = self._followed.get(queue)
         self.pump.consuming(queue, wakes=followed and followed[0])
 
-    def not_consuming(self, queue: str) -> None:
-        """The last consumer of `queue` here has gone; what it had not seen yet goes back."""
-        self._followed.pop(queue, None)
-        if self._pump is not None:
-            ahead = self._pump.not_consuming(queue)
-            if ahead:
-                self._release(ahead)
+    def not_consuming(self, queue: str, channel: Consuming | None) -> list[Delivery]:
+        """A consumer ends with `queue`; if it was the last of a `channel`, answers what was claimed ahead for that."""
+        if self._pump is None:
+            return []
+        self._pump.not_consuming(queue)
+        if queue not in self._pump.queues:
+            self._followed.pop(queue, None)
+        return self._pump.give_back(channel, queue) if channel is not None else []
 
-    def _release(self, deliveries: list[Delivery]) -> None:
-        for channel in self.channels[:1]:
-            channel.release(deliveries, losses=0, requeues=0)
+    def free_capacity(self) -> int | None:
+        """How many more messages all channels may hold together; none without a limit."""
+        if not self.prefetch_count:
+            return None
+        in_hand = sum(int(channel.qos.held()) for channel in self.channels)
+        return max(self.prefetch_count - in_hand, 0)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a finished message: at once for a caller that waits, with the next claim in an event loop."""
@@ -188,10 +248,24 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._flush_due = True
             self._loop.call_later(FLUSH_SECONDS, self._flush)
 
+    def holding(self) -> None:
+        """Something has been leased."""
+        if self._renewer is not None:
+            self._renewer.start()
+
+    def renew(self) -> None:
+        """Renew every lease that is held here, and say that the consumer lives. Called from a thread of its own."""
+        deliveries = self.pump.read_ahead()
+        for channel in list(self.channels):
+            deliveries += channel.qos.deliveries()
+        if deliveries:
+            self.link.execute(statements.RENEW, held(deliveries) | {"lease": timedelta(seconds=self._lease_seconds)})
+        self.pump.live_on()
+
     def keep(self, exchange: str, body: str) -> None:
         """Append to the log that an exchange is; a thread writes it soon."""
         if exchange not in self._writers:
-            self._writers[exchange] = EventWriter(self.client.hostname, exchange)
+            self._writers[exchange] = EventWriter(address_of(self.client), exchange)
         self._writers[exchange].append(body)
 
     def follow(self, queue: str, exchange: str, pattern: str) -> None:
@@ -221,7 +295,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def capacity_freed(self) -> None:
         """A consumer may take more; in an event loop it gets it at once."""
         if self._loop is not None:
-            self._run()
+            self._run_and_wake()
 
     def _run(self) -> bool:
         if self._pump is None:
@@ -232,38 +306,39 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._loop.call_later(SECOND_LOOK_SECONDS, self._look_again)
         return done
 
+    def _run_and_wake(self) -> None:
+        """Where the loop is about to sleep, and has decided already for how long: what a consumer finished at once, or
+        its pool is to write to its children, is seen in the next turn only.
+        """
+        if self._run():
+            self.link.alert()
+
     def _look_again(self) -> None:
         if self._pump is not None:
             self._pump.want(*self._pump.queues)
-            self._run()
+            self._run_and_wake()
 
     # In an event loop
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Let the hub wake us by the socket, and by timers for the beat and for leases."""
+        """Let the hub wake us by the socket, by the alarm, and by a timer for the beat."""
         self._loop = loop
         self.pump.most_ahead = int(self._options.get("read_ahead", READ_AHEAD))
+        self._watched = [self.link.fileno(), self.link.alarm]
         loop.add_reader(self.link.fileno(), self._on_readable)
+        loop.add_reader(self.link.alarm, self.link.calm)
         # Before the hub sleeps: other callbacks may have sent statements, whose answers brought notifications along.
-        loop.on_tick.add(self._on_tick)
-        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        loop.add_reader(self._alarm, os.eventfd_read, self._alarm)
-        self._timers = [
-            loop.call_repeatedly(self.polling_interval, self._on_beat),
-            loop.call_repeatedly(self._lease_seconds / 3, self._on_lease),
-        ]
+        loop.on_tick.add(self._run_and_wake)
+        self._timers = [loop.call_repeatedly(self.polling_interval, self._on_beat)]
 
     def _leave_loop(self) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         if self._loop is not None:
-            self._loop.on_tick.discard(self._on_tick)
-            self._loop.remove(self._alarm)
-            os.close(self._alarm)
-            # A broken connection has no socket any more, and the kernel watches it no longer.
-            with suppress(*self.connection_errors):
-                self._loop.remove(self.link.fileno())
+            self._loop.on_tick.discard(self._run_and_wake)
+            for descriptor in self._watched:
+                self._loop.remove(descriptor)
             self._loop = None
 
     def _on_readable(self) -> None:
@@ -272,43 +347,30 @@ class Transport(virtual.Transport):  # type: ignore[misc]
 
     def _on_beat(self) -> None:
         self._beat()
-        self._run()
+        self._run_and_wake()
 
     def _beat(self) -> None:
         self.pump.beat()
         self.pump.want(*self._followed)
-
-    def _on_tick(self) -> None:
-        """What is done here the hub sees only after its sleep, whose length it has chosen already: so it is woken."""
-        if self._run():
-            os.eventfd_write(self._alarm, 1)
-
-    def _on_lease(self) -> None:
-        self.renew(self.pump.read_ahead())
-        for channel in self.channels:
-            channel.renew()
-
-    def renew(self, deliveries: Iterable[Delivery]) -> None:
-        """Renew these leases."""
-        leased = held(list(deliveries))
-        if leased["ids"]:
-            self.link.execute(statements.RENEW, leased | {"lease": timedelta(seconds=self._lease_seconds)})
 
     # Without one
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Deliver what there is, else wait for it; raises `socket.timeout` after `timeout` seconds without anything."""
         deadline = None if timeout is None else monotonic() + timeout
-        beat_at = 0.0
         while True:
             self.link.read()
             self.pump.hear()
-            if monotonic() >= beat_at:
+            if monotonic() >= self._beat_at:
                 self._beat()
-                beat_at = monotonic() + self.polling_interval
+                self._beat_at = monotonic() + self.polling_interval
             if self.pump.run(self.channels):
                 return
             left = self.polling_interval if deadline is None else min(self.polling_interval, deadline - monotonic())
             if left <= 0:
                 raise TimeoutError
             self.link.wait(left)
+
+
+def _new_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"

@@ -17,3 +17,22 @@ def receive(connection: Connection, queue: Queue, count: int = 1) -> list[Messag
         while len(got) < count:
             connection.drain_events(timeout=5)
     return got
+
+
+def nothing_arrives(connection: Connection, queue: Queue, *, seconds: float = 0.2) -> bool:
+    """Whether the queue gives nothing within a moment."""
+    with Consumer(connection.channel(), [queue], on_message=lambda message: message.ack()):
+        try:
+            connection.drain_events(timeout=seconds)
+        except TimeoutError:
+            return True
+    return False
+
+
+def drain(connection: Connection) -> None:
+    """Deliver whatever comes within a moment."""
+    while True:
+        try:
+            connection.drain_events(timeout=0.2)
+        except TimeoutError:
+            return

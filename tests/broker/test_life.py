@@ -8,24 +8,12 @@ from typing import Any
 
 import pytest
 from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
-from sqlalchemy import create_engine
 
-from app.broker import Delivery, bury, publishing_in
-from app.settings import Settings
-from tests.broker.sending import publish, receive
+from app.broker import Delivery, bury
+from tests.broker.sending import nothing_arrives, publish, receive
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
-
-
-def nothing_arrives(connection: Connection, queue: Queue, *, seconds: float = 0.2) -> bool:
-    """Whether the queue gives nothing within a moment."""
-    with Consumer(connection.channel(), [queue], on_message=lambda message: message.ack()):
-        try:
-            connection.drain_events(timeout=seconds)
-        except TimeoutError:
-            return True
-    return False
 
 
 def test_a_message_with_an_eta_waits_in_the_database(connect: Connect, queue: Queue, rows: Rows) -> None:
@@ -57,6 +45,16 @@ def test_a_queue_bounds_how_long_its_messages_wait(connect: Connect) -> None:
     publish(connection, "old", queue)
     time.sleep(0.15)
     assert nothing_arrives(connection, queue)
+
+
+def test_a_reply_to_somebody_who_has_gone_waits_a_day_for_him(connect: Connect, rows: Rows) -> None:
+    connection = connect()
+    Producer(connection.default_channel).publish("reply", routing_key="gone")
+    publish(connection, "work", Queue("work", routing_key="work"))
+    assert rows("SELECT queue, expires_at - enqueued_at FROM broker.messages ORDER BY id") == [
+        ("gone", timedelta(days=1)),
+        ("work", None),
+    ]
 
 
 def test_an_unused_queue_expires_with_what_is_in_it(connect: Connect, rows: Rows) -> None:
@@ -150,103 +148,6 @@ def test_what_is_no_message_is_set_aside_and_stops_nobody(
     publish(connection, "fine", queue)
     assert [message.payload for message in receive(connection, queue)] == ["fine"]
     assert rows("SELECT reason, payload::text FROM broker.dead") == [("undecodable", payload)]
-
-
-def test_a_requeued_message_keeps_its_place(connect: Connect, queue: Queue) -> None:
-    connection = connect()
-    for body in ("first", "second"):
-        publish(connection, body, queue)
-    (first,) = receive(connection, queue)
-    first.requeue()
-    assert [message.payload for message in receive(connection, queue, 2)] == ["first", "second"]
-
-
-def test_a_graceful_end_gives_everything_back_uncounted(connect: Connect, queue: Queue, rows: Rows) -> None:
-    connection = connect()
-    publish(connection, "held", queue)
-    receive(connection, queue)
-    connection.close()
-    assert rows("SELECT state, losses, requeues FROM broker.messages") == [("ready", 0, 0)]
-
-
-def test_a_message_committed_behind_the_cursor_is_found(connect: Connect, queue: Queue, database: Any) -> None:
-    # Given a publisher that took its id early and commits late
-    connection = connect(polling_interval=0.05)
-    queue(connection.default_channel).declare()
-    with publishing_in(database):
-        publish(connection, "late", queue)
-    for number in range(3):
-        publish(connect(), number, queue)
-    got: list[Message] = []
-    with Consumer(connection.channel(), [queue], on_message=got.append) as consumer:
-        consumer.qos(prefetch_count=10)
-        while len(got) < 3:
-            connection.drain_events(timeout=5)
-        # When the cursor has gone past it
-        cursor = connection.default_channel.connection.pump._cursors["work"]
-        cursor._low = dict.fromkeys(cursor._low, 1_000_000)
-        database.commit()
-        connection.default_channel.connection.want("work")
-        # Then it is delivered all the same
-        connection.drain_events(timeout=5)
-    assert got[-1].payload == "late"
-
-
-def test_a_task_is_sent_through_sqlalchemys_transaction(
-    connect: Connect, queue: Queue, settings: Settings, rows: Rows
-) -> None:
-    connection = connect()
-    queue(connection.default_channel).declare()
-    engine = create_engine("postgresql+psycopg" + settings.database_url.removeprefix("postgresql"))
-    with engine.begin() as transaction, publishing_in(transaction):
-        publish(connection, "with its row", queue)
-        assert rows("SELECT FROM broker.messages") == []
-    engine.dispose()
-    assert [message.payload for message in receive(connection, queue)] == ["with its row"]
-
-
-def test_only_a_sleeping_consumer_is_notified(connect: Connect, queue: Queue) -> None:
-    reader, writer = connect(polling_interval=30), connect()
-    pump = reader.default_channel.connection.pump
-    pump.consuming("work")
-    link = reader.default_channel.connection.link
-    publish(writer, "1", queue)
-    link.wait(5)
-    link.read()
-    assert link.heard() == {"broker.work": [""]}
-    pump._set_idle(False)
-    publish(writer, "2", queue)
-    link.wait(0.2)
-    link.read()
-    assert link.heard() == {}
-
-
-def test_an_exchange_that_is_not_there_is_an_error_for_the_passive(connect: Connect) -> None:
-    channel = connect().default_channel
-    with pytest.raises(connect().channel_errors):
-        channel.queue_declare("nowhere", passive=True)
-    with pytest.raises(connect().channel_errors):
-        channel.exchange_declare("nowhere", passive=True)
-
-
-def test_a_simple_queue_is_a_queue(connect: Connect) -> None:
-    with connect().SimpleQueue("simple") as simple:
-        simple.put({"n": 1})
-        message = simple.get(timeout=5)
-        assert message.payload == {"n": 1}
-        message.ack()
-        with pytest.raises(simple.Empty):
-            simple.get(timeout=0.1)
-
-
-def test_an_unbound_queue_hears_no_more(connect: Connect) -> None:
-    connection = connect()
-    exchange = Exchange("news", type="fanout")
-    bound = Queue("reader", exchange)(connection.default_channel)
-    bound.declare()
-    bound.unbind_from(exchange)
-    Producer(connect().default_channel, exchange).publish("hello", declare=[exchange])
-    assert connection.default_channel._size("reader") == 0
 
 
 def test_many_who_ask_at_once_do_not_lock_each_other_out(connect: Connect) -> None:

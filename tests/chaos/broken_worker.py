@@ -18,7 +18,6 @@ import psycopg
 
 from app.broker import draining, keeping, statements, watchdog
 from app.broker.bootsteps import WatchedConsumer
-from app.broker.channel import Channel
 from app.broker.cursor import Cursor
 from app.broker.pump import Pump
 from app.broker.transport import Transport
@@ -53,7 +52,7 @@ def unfenced() -> None:
 def unkept() -> None:
     """Nothing renews a lease, and nobody notices."""
     keeping.Kept.renew = _nothing  # type: ignore[method-assign]
-    Channel.renew = _nothing  # type: ignore[method-assign]
+    Transport.renew = _nothing  # type: ignore[method-assign]
 
 
 def forgiving() -> None:
@@ -121,7 +120,7 @@ def unrenewable() -> None:
         raise psycopg.OperationalError
 
     setattr(keeping, "renew", fail)  # noqa: B010 - imported there, not exported
-    Channel.renew = _nothing  # type: ignore[method-assign]
+    Transport.renew = _nothing  # type: ignore[method-assign]
 
 
 def own_clock() -> None:

@@ -1,0 +1,97 @@
+"""A claimed message belongs to its consumer until it is acknowledged, given back, or the lease runs out."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from kombu import Connection, Consumer, Message, Queue
+
+from app.broker import Delivery, LeaseLost, release, settle
+from tests.broker.sending import publish, receive
+
+Connect = Callable[..., Connection]
+Rows = Callable[..., list[Any]]
+
+
+def test_a_silent_consumers_message_goes_to_the_next_as_another_delivery(connect: Connect, queue: Queue) -> None:
+    # Given a consumer that claimed a message and never said another word
+    publish(connect(), "work", queue)
+    silent = connect(lease_seconds=0.3)
+    assert len(silent.default_channel.claim("work", 1)) == 1
+    # When its lease has run out
+    time.sleep(0.4)
+    # Then the next consumer gets it, and knows that a holder was lost
+    (message,) = receive(connect(polling_interval=0.1), queue)
+    delivery = Delivery.of(message.properties)
+    assert (delivery.token, delivery.losses) == (2, 1)
+
+
+def test_a_renewed_lease_is_kept(connect: Connect, queue: Queue, rows: Rows) -> None:
+    publish(connect(), "work", queue)
+    holder = connect(lease_seconds=0.5)
+    got: list[Message] = []
+    with Consumer(holder.default_channel, [queue], on_message=got.append):
+        holder.drain_events(timeout=5)
+        for _ in range(4):
+            time.sleep(0.2)
+            connect().default_channel.connection.pump.beat()
+        assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", 1)]
+        got[0].ack()
+
+
+def test_a_superseded_lease_settles_nothing(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    connection = connect()
+    publish(connection, "work", queue)
+    first = Delivery.of(connection.default_channel.claim("work", 1)[0]["properties"])
+    release(database, first)
+    database.commit()
+    second = Delivery.of(connection.default_channel.claim("work", 1)[0]["properties"])
+    with pytest.raises(LeaseLost):
+        settle(database, first)
+    database.rollback()
+    release(database, first)
+    database.commit()
+    assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", second.token)]
+
+
+def test_a_message_given_back_for_later_is_delayed(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]"
+) -> None:
+    connection = connect(polling_interval=0.05)
+    publish(connection, "work", queue)
+    delivery = Delivery.of(connection.default_channel.claim("work", 1)[0]["properties"])
+    release(database, delivery, delay_seconds=0.3)
+    database.commit()
+    began = time.monotonic()
+    receive(connection, queue)
+    assert time.monotonic() - began >= 0.25
+
+
+def test_a_graceful_end_gives_everything_back_uncounted(connect: Connect, queue: Queue, rows: Rows) -> None:
+    connection = connect()
+    publish(connection, "held", queue)
+    receive(connection, queue)
+    connection.close()
+    assert rows("SELECT state, losses, requeues FROM broker.messages") == [("ready", 0, 0)]
+
+
+def test_what_is_acknowledged_is_not_forgotten_by_those_who_need_not(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a finished message whose deletion waits for the next claim
+    connection = connect()
+    channel, pump = connection.default_channel, connection.default_channel.connection.pump
+    publish(connection, 1, queue)
+    with Consumer(channel, [Queue("replies", routing_key="replies")], no_ack=True, on_message=lambda _: None):
+        pump.acknowledge(Delivery.of(channel.claim("work", 1)[0]["properties"]))
+        # When the next claim is one that leases nothing
+        publish(connection, 2, Queue("replies", routing_key="replies"))
+        pump.want("replies")
+        connection.drain_events(timeout=5)
+        pump.flush()
+    # Then it is deleted all the same
+    assert rows("SELECT FROM broker.messages") == []
