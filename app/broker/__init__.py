@@ -29,7 +29,8 @@ Transport options
     ``lease_seconds`` (15)
         how long a silent consumer keeps what it claimed; renewed every third of it
     ``polling_interval`` (1.0)
-        seconds between two beats, which find what no notification told of
+        seconds between two beats, which find what no notification told of; twice as long for a worker that has had
+        nothing to do for half a minute
     ``read_ahead`` (32)
         how many messages beyond its prefetch limit a consumer may take along while it is quick with them
     ``loss_limit`` (3), ``requeue_limit`` (20)

@@ -31,7 +31,7 @@ BATCH: Final = 1_000
 LATENESS_SECONDS: Final = 1.0
 
 #: How often a reader looks for batches that no notification told it of.
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 5.0
 
 #: Batches of one reading.
 PAGE: Final = 8

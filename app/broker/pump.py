@@ -2,7 +2,7 @@
 
 A queue is *wanted* while there may be something ready in it: it was notified, a beat found something, or the last claim
 was full. Only wanted queues are claimed from, and only while the consumer has capacity, so that an idle consumer costs
-one statement a second.
+one statement a second, and one in two when it has been idle for long.
 """
 
 import time
@@ -30,6 +30,9 @@ EVER = timedelta(days=36500)
 
 #: A consumer that has not beaten for so long is busy with its work, not dead: whoever counts consumers waits longer.
 SILENCE_SECONDS: Final = 4.0
+
+#: A consumer that has had nothing to do for so long takes its time.
+DOZE_SECONDS: Final = 30.0
 
 #: Beats from one tidying to the next.
 TIDY_EVERY: Final = 30
@@ -197,6 +200,11 @@ class Pump:
         if restart:
             self._restarts.took(time.monotonic() - began)
 
+    @property
+    def dozes(self) -> bool:
+        """Whether there has been nothing to do for a while, so that half as many beats are enough."""
+        return time.monotonic() - self.claimed_at > DOZE_SECONDS
+
     def live_on(self) -> None:
         """Say that we live, where no beat has said so for a while. Any thread may call it."""
         if self._channels and time.monotonic() - self._beaten_at > SILENCE_SECONDS:
@@ -280,7 +288,7 @@ class Pump:
             # Something may have been given back, or committed late, behind the cursor.
             cursor.restart()
             messages += channel.claim(queue, limit - len(messages), leased=leased, cursor=cursor)
-        if messages:
+        if messages and leased:
             self.claimed_at = time.monotonic()
         if len(messages) < limit:
             self._fell_asleep()

@@ -84,6 +84,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._connecting = threading.Lock()
         self._disowned = False
         self._beat_at = 0.0
+        self._resting = False
         self._timers: list[Any] = []
         self._flush_due = False
         self._loop: Any = None
@@ -346,8 +347,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._run()
 
     def _on_beat(self) -> None:
-        self._beat()
-        self._run_and_wake()
+        self._resting = self.pump.dozes and not self._resting
+        if not self._resting:
+            self._beat()
+            self._run_and_wake()
 
     def _beat(self) -> None:
         self.pump.beat()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 
+from app.broker.pump import DOZE_SECONDS
 from bench.broker.processes import Worker
 
 SECONDS = 20
@@ -18,7 +19,7 @@ def transactions_per_second(url: str) -> float:
     with tempfile.TemporaryDirectory(prefix="kiln-bench-") as name:
         worker = Worker(url, Path(name))
         worker.await_ready()
-        time.sleep(5)
+        time.sleep(DOZE_SECONDS + 5)
         alone, beside = _counted(url), 0.0
         worker.stop()
         time.sleep(2)

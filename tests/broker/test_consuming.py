@@ -168,3 +168,16 @@ def test_an_acknowledgement_is_not_forgotten_while_another_queue_is_claimed_from
         connection.connection._flush()
     assert len(done) == 2
     assert rows("SELECT FROM broker.messages") == []
+
+
+def test_a_worker_that_has_been_idle_for_long_looks_half_as_often(connect: Connect, queue: Queue) -> None:
+    connection = connect()
+    connection.register_with_event_loop(Hub())
+    transport = connection.connection
+    with Consumer(connection.channel(), [queue]):
+        for idle_seconds, beats in ((0, 4), (60, 2)):
+            transport.pump.claimed_at = time.monotonic() - idle_seconds
+            before = transport.pump._beats
+            for _ in range(4):
+                transport._on_beat()
+            assert transport.pump._beats - before == beats
