@@ -47,6 +47,7 @@ def _as_script(statement: str) -> str:
         "priority": "0",
         "delay": "interval '0'",
         "ttl": "NULL::interval",
+        "undeclared_ttl": "NULL::interval",
         "function_id": "NULL",
         "execution_id": "NULL",
         "payload": f"'{PAYLOAD}'",
