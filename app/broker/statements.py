@@ -31,11 +31,11 @@ WITH published AS (
 {_WAKE}
 """
 
-#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id and
-#: execution_id, and wake whoever sleeps.
+#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id,
+#: execution_id and payload, and wake whoever sleeps.
 PUBLISH_ACCEPTED = f"""published AS (
     INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
-    SELECT %(queue)s, %(priority)s, function_id, execution_id, %(payload)s::json FROM accepted
+    SELECT %(queue)s, %(priority)s, function_id, execution_id, payload FROM accepted
     RETURNING id
 ), woken AS ({_WAKE})"""
 

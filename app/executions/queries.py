@@ -1,5 +1,5 @@
-"""Statements on executions. The three of the hot path (SUBMIT, BEGIN, FINISH) are one round trip and one transaction
-each.
+"""Statements on executions. Those of the hot path (SUBMIT, BEGIN, FINISH, and SUBMIT_BATCH) are one round trip and one
+transaction each.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,22 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from app.broker import Delivery, addressed_to, statements
-from app.executions.domain import Execution, Filter, Finish, Status, Submission
+from app.executions.domain import Batch, Execution, Filter, Finish, Status, Submission
 
 #: An input up to this size travels with the claim; a larger one is fetched by the worker.
 CARRIED_INPUT_BYTES = 8192
 
 #: PostgreSQL takes 8000 bytes in a notification; a larger result is fetched by whoever waits for it.
 NOTIFIED_BYTES = 7900
+
+#: Stands in the payload of a batch's messages where each names its own execution. No correlation id has a space.
+EACH = "each execution"
+
+_READY_VERSION = """
+    FROM functions AS function
+    JOIN versions AS version
+      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)"""
+_IS_READY = "function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'"
 
 #: Accept an execution of a READY version and write its message: both or neither. No row means that there is none.
 SUBMIT = f"""
@@ -26,14 +35,25 @@ WITH accepted AS (
         id, function_id, version, status, input, attempts, trigger, correlation_id, waiter, created_at
     )
     SELECT %(id)s, function.id, version.number, 'PENDING', %(input)s::json, 0, %(trigger)s, %(correlation_id)s,
-           %(waiter)s, now()
-    FROM functions AS function
-    JOIN versions AS version
-      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)
-    WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-    RETURNING id AS execution_id, function_id, version, created_at
+           %(waiter)s, now(){_READY_VERSION}
+    WHERE {_IS_READY}
+    RETURNING id AS execution_id, function_id, version, created_at, %(payload)s::json AS payload
 ), {statements.PUBLISH_ACCEPTED}
 SELECT version, created_at, (SELECT count(*) FROM woken) AS woken FROM accepted
+"""
+
+#: The same for many inputs at once, for which nobody waits: all of them or none.
+SUBMIT_BATCH = f"""
+WITH accepted AS (
+    INSERT INTO executions (id, function_id, version, status, input, attempts, trigger, correlation_id, created_at)
+    SELECT one.id, function.id, version.number, 'PENDING', one.input::json, 0, %(trigger)s, %(correlation_id)s,
+           now(){_READY_VERSION}
+    CROSS JOIN unnest(%(ids)s::uuid[], %(inputs)s::text[]) WITH ORDINALITY AS one (id, input, place)
+    WHERE {_IS_READY}
+    ORDER BY one.place
+    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
+), {statements.PUBLISH_ACCEPTED}
+SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
 #: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
@@ -148,6 +168,14 @@ def submit(
     parameters = asdict(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
     row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
     return None if row is None else (row.version, row.created_at)
+
+
+def submit_batch(connection: Connection, batch: Batch, *, queue: str, priority: int, payload: str) -> bool:
+    """Accept many executions, in order; False when there is no such version that is READY. In `payload`, `EACH` stands
+    for an execution's id.
+    """
+    parameters = asdict(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
+    return bool(connection.exec_driver_sql(SUBMIT_BATCH, parameters).one().accepted)
 
 
 def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: Finish) -> tuple[bool, bool]:
