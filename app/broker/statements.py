@@ -78,6 +78,40 @@ WITH {{acknowledging}}candidate AS ({_CANDIDATES}), claimed AS (
 ORDER BY claimed.priority DESC, claimed.id
 """
 
+#: A part of a larger statement: lease more of what its worker holds already, for a task that goes on with the next
+#: messages by itself. They are of the same queue and priority and come after `%(after)s`; none is taken that was
+#: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
+TAKE_ALONG = """along AS (
+    SELECT id FROM broker.messages
+    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id > %(after)s
+      AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
+      AND NOT EXISTS (
+        SELECT FROM broker.messages
+        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND id > %(after)s
+      )
+    ORDER BY id
+    LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE broker.messages AS message
+    SET state = 'leased', holder = %(holder)s, deliveries = deliveries + 1, ready_at = now() + %(lease)s
+    FROM along
+    WHERE message.id = along.id
+    RETURNING message.*
+)"""
+
+_HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
+    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
+
+#: A part of a larger statement: give back what a task took along and did not begin, as if it had not been claimed, but
+#: for `deliveries`. Rows: `returned`.
+GIVE_BACK = f"""returned AS (
+    UPDATE broker.messages AS message
+    SET state = 'ready', holder = NULL, ready_at = now()
+    FROM {_HELD}
+    RETURNING message.execution_id
+)"""
+
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
 SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
@@ -112,9 +146,6 @@ WHERE message.id = acked.id AND message.deliveries = acked.token AND message.sta
 #: The same as a part of CLAIM. That one row is not touched twice in a statement is certain: a leased message is no
 #: candidate.
 ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
-
-_HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
-    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
 
 #: Renew the leases of everything that a consumer has in its hands; answers those that still hold.
 RENEW = f"""

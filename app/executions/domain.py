@@ -25,10 +25,11 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-#: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself.
+#: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself. What a child took along and
+#: gave back was not attempted, and is PENDING again.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.PENDING, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),

@@ -1,16 +1,18 @@
-"""Statements on executions. Those of the hot path (SUBMIT, BEGIN, FINISH, and SUBMIT_BATCH) are one round trip and one
-transaction each.
+"""Statements on executions. Those of the hot path (SUBMIT, BEGIN, FINISH, and SUBMIT_BATCH and FINISH_GROUP for many at
+once) are one round trip and one transaction each.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection
 
 from app.broker import Delivery, addressed_to, statements
+from app.broker.delivery import held
 from app.executions.domain import Batch, Execution, Filter, Finish, Status, Submission
 
 #: An input up to this size travels with the claim; a larger one is fetched by the worker.
@@ -70,6 +72,7 @@ RETURNING claimed.id AS message_id, json_build_object(
     'function_id', function.id, 'version', version.number, 'artifact', version.artifact_digest,
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
+    'awaited', execution.waiter IS NOT NULL,
     'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
 ) AS carried
 """
@@ -97,6 +100,43 @@ SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
            CASE WHEN octet_length(result) <= {NOTIFIED_BYTES} THEN result ELSE json_build_object('id', id)::text END
        )) FILTER (WHERE waiter IS NOT NULL) AS notified
 FROM finished
+"""
+
+#: Write the ends of executions that nobody waits for, each guarded by its own lease, and take more of them along for
+#: their worker (see `app.broker`). One without a status has nothing to write: only its message goes.
+FINISH_GROUP = f"""
+WITH ended AS (
+    SELECT * FROM json_to_recordset(%(ended)s::json) AS ended (
+        message_id bigint, token integer, execution_id uuid, status text, output text, error_type text,
+        error_message text, error_location text, logs text, duration_ms double precision, fuel_used bigint,
+        memory_peak_bytes bigint
+    )
+), settled AS (
+    DELETE FROM broker.messages AS message USING ended
+    WHERE message.id = ended.message_id AND message.deliveries = ended.token AND message.state = 'leased'
+    RETURNING message.id
+), finished AS (
+    UPDATE executions AS execution
+    SET status = ended.status, output = ended.output::json, error_type = ended.error_type,
+        error_message = ended.error_message, error_location = ended.error_location, logs = ended.logs,
+        duration_ms = ended.duration_ms, fuel_used = ended.fuel_used, memory_peak_bytes = ended.memory_peak_bytes,
+        completed_at = now()
+    FROM settled JOIN ended ON ended.message_id = settled.id
+    WHERE execution.id = ended.execution_id AND execution.status = 'RUNNING' AND ended.status IS NOT NULL
+    RETURNING settled.id
+), {statements.TAKE_ALONG}, begun AS ({BEGIN})
+SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FROM finished) AS finished,
+       (SELECT json_agg(json_build_array(execution_id, id, deliveries, losses, carried) ORDER BY id)
+        FROM claimed LEFT JOIN begun ON begun.message_id = claimed.id) AS taken
+"""
+
+#: What was taken along and not begun, or stopped so that others need not wait for it, is as it was before.
+GIVE_BACK = f"""
+WITH {statements.GIVE_BACK}, undone AS (
+    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1
+    FROM returned WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING'
+)
+SELECT pg_notify(%(channel)s, '') FROM returned LIMIT 1
 """
 
 #: Runs where messages die (see `app.broker`): ends their executions, and tells whoever waits.
@@ -161,6 +201,14 @@ ENDED = "SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS N
 INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An execution in this worker's hands."""
+
+    execution_id: UUID
+    delivery: Delivery
+
+
 def submit(
     connection: Connection, submission: Submission, *, queue: str, priority: int, payload: str
 ) -> tuple[int, datetime] | None:
@@ -187,6 +235,35 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
     }
     row = connection.exec_driver_sql(FINISH, parameters).one()
     return bool(row.settled), bool(row.finished)
+
+
+def finish_group(
+    connection: Connection, ended: Sequence[tuple[Claimed, Finish | None]], take: Mapping[str, Any]
+) -> tuple[set[int], set[int], list[Claimed]]:
+    """Write ends of executions that nobody waits for and take others along; answers the messages whose lease still
+    held, those of them whose execution was still running, and what was taken.
+    """
+    rows = [_settled(claimed, end) for claimed, end in ended]
+    parameters = {**take, "ended": orjson.dumps(rows).decode()}
+    row = connection.exec_driver_sql(FINISH_GROUP, parameters).one()
+    taken = [Claimed(UUID(execution_id), Delivery(*lease)) for execution_id, *lease in row.taken or ()]
+    return set(row.settled or ()), set(row.finished or ()), taken
+
+
+def _settled(claimed: Claimed, end: Finish | None) -> dict[str, Any]:
+    written: dict[str, Any] = {} if end is None else asdict(end)
+    delivery = claimed.delivery
+    return written | {
+        "message_id": delivery.message_id,
+        "token": delivery.token,
+        "execution_id": claimed.execution_id,
+    }
+
+
+def give_back(connection: Connection, claimed: Sequence[Claimed], *, queue: str) -> None:
+    """Undo claims; a lost lease is left alone."""
+    parameters = held([one.delivery for one in claimed]) | addressed_to(queue)
+    connection.exec_driver_sql(GIVE_BACK, parameters)
 
 
 def cancel_all(connection: Connection, function_id: UUID) -> int:
