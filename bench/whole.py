@@ -43,6 +43,11 @@ class Kiln:
         """Its database."""
         return embedded_url(self.home)
 
+    @property
+    def server_log(self) -> Path:
+        """PostgreSQL's log."""
+        return self._server.log
+
     def start(self, name: str) -> None:
         """Start a process of the Procfile; its log lies in the home."""
         with (self.home / f"{name}.log").open("ab") as log:
@@ -70,7 +75,11 @@ class Kiln:
             parts |= {"main": [main], "children": main.children()}
         server = psutil.Process(self._server.pid)
         parts["postgres"] = [server, *server.children()]
-        return {name: sum(map(_used, processes)) for name, processes in parts.items()}
+        used = {name: sum(map(_used, processes)) for name, processes in parts.items()}
+        # Servers of connections that were closed count with their parent.
+        ended = server.cpu_times()
+        used["postgres"] += ended.children_user + ended.children_system
+        return used
 
     def query(self, statement: str) -> tuple[float, ...]:
         """The first row of an answer."""
