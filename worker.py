@@ -3,10 +3,13 @@
 import os
 import sys
 
+from celery.signals import worker_init, worker_ready
+
 from app.executions import queries as executions
 from app.executions.results import results_of
 from app.functions import queries as functions
 from app.logs import configure_logs
+from app.memory import keep_for_good
 from app.platform import Platform
 from app.queue import Queue, create_celery
 from app.settings import load_settings
@@ -24,6 +27,9 @@ celery = create_celery(
 )
 register_tasks(celery, platform)
 app = celery
+# Before the children are forked, and in the main process once more when it is ready.
+for moment in (worker_init, worker_ready):
+    moment.connect(lambda **_more: keep_for_good(), weak=False)
 
 # Celery's command line loads its plugins, Flower among them, before it asks for this application.
 if "flower.views" in sys.modules:

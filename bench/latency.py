@@ -146,10 +146,10 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def median_ms(call: Callable[[], object]) -> float:
+def median_ms(call: Callable[[], object], *, calls: int = CALLS) -> float:
     """How long one call takes, of many."""
     durations = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         began = time.monotonic_ns()
         call()
         durations.append((time.monotonic_ns() - began) / 1e6)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 import structlog
@@ -18,19 +17,18 @@ BACKOFF_BASE = 4
 
 
 @contextmanager
-def attempt(platform: Platform, request: Any, give_up: Callable[[Delivery], bool], **ids: object) -> Iterator[Delivery]:
-    """The delivery that a task works on, with its ids in every log line.
+def attempt(platform: Platform, delivery: Delivery, give_up: Callable[[], bool], **ids: object) -> Iterator[None]:
+    """The block works on a delivery, with its ids in every log line.
 
     An exception out of the block is a failure of the platform: the message is given back for later unless `give_up`
     ended the work.
     """
-    delivery = Delivery.of(request.properties)
-    with log_context(correlation_id=request.get("correlation"), **ids):
+    with log_context(**ids):
         try:
-            yield delivery
+            yield
         except Exception:
             log.exception("attempt.failed", delivery=delivery.tag)
-            if not give_up(delivery):
+            if not give_up():
                 _give_back(platform, delivery)
 
 

@@ -1,5 +1,6 @@
 """`functions.compile`: the compile workers' task."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +22,10 @@ def register_compile(celery: Celery, platform: Platform) -> None:
     @celery.task(name=str(Task.COMPILE), bind=True)
     def compile_version(self: Any, *, function_id: str, number: int) -> None:
         version = UUID(function_id), number
-        give_up = lambda delivery: compiling.give_up(platform, delivery, *version)  # noqa: E731 - one expression, used once
-        with attempt(platform, self.request, give_up, function_id=function_id, version=number) as delivery:
+        delivery = Delivery.of(self.request.properties)
+        give_up = partial(compiling.give_up, platform, delivery, *version)
+        ids = {"function_id": function_id, "version": number, "correlation_id": self.request.get("correlation")}
+        with attempt(platform, delivery, give_up, **ids):
             compiling.compile_version(platform, delivery, *version)
 
     def end(request: Any) -> None:

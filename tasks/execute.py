@@ -1,33 +1,51 @@
 """`executions.run`: the execute workers' task."""
 
-from functools import cache
+from contextlib import AbstractContextManager
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
 
-from app.broker import Keeper
+from app.broker import Delivery, Keeper
 from app.executions import running, service
+from app.executions.queries import Claimed
+from app.executions.turns import Turns, nobody_waits
 from app.functions.artifacts import Modules
 from app.platform import Platform
 from app.queue import Task
 from tasks.attempt import attempt
 from tasks.revoked import when_revoked
+from tasks.taken import TakenAlong
 
 
 def register_execute(celery: Celery, platform: Platform) -> None:
     """Bind the task to a platform; each child makes its own module cache when it first needs it, after the fork."""
 
     keeper = Keeper(platform.settings.database_url, lease_seconds=platform.settings.lease_seconds)
+    taken_along = TakenAlong(celery, platform.settings.database_url)
 
     @cache
     def modules() -> Modules:
         return Modules(platform)
 
+    def attempted(claimed: Claimed, *, correlation_id: str | None = None) -> AbstractContextManager[None]:
+        carried = claimed.delivery.carried or {}
+        give_up = partial(running.give_up, platform, claimed.delivery, claimed.execution_id)
+        ids = {
+            "execution_id": str(claimed.execution_id),
+            "correlation_id": carried.get("correlation_id", correlation_id),
+        }
+        return attempt(platform, claimed.delivery, give_up, **ids)
+
     @celery.task(name=str(Task.EXECUTE), bind=True)
     def run_execution(self: Any, *, execution_id: str) -> None:
-        give_up = lambda delivery: running.give_up(platform, delivery, UUID(execution_id))  # noqa: E731 - one expression, used once
-        with attempt(platform, self.request, give_up, execution_id=execution_id) as delivery:
-            running.execute(platform, modules(), keeper, delivery, UUID(execution_id))
+        claimed = Claimed(UUID(execution_id), Delivery.of(self.request.properties))
+        if nobody_waits(claimed):
+            observe = partial(taken_along.ended, self.request)
+            Turns(platform, modules(), keeper, self.request.hostname, attempted, observe).take(claimed)
+        else:
+            with attempted(claimed, correlation_id=self.request.get("correlation")):
+                running.execute(platform, modules(), keeper, claimed)
 
     when_revoked(Task.EXECUTE, lambda request: service.cancel(platform, UUID(request.kwargs["execution_id"])))

@@ -10,7 +10,7 @@ from kombu import Connection
 
 from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
-from app.executions.queries import BEGIN
+from app.executions.queries import BEGIN, Claimed
 from app.functions import compiling
 from app.functions.artifacts import Modules
 from app.platform import Platform
@@ -37,6 +37,10 @@ class Workbench:
         messages: list[dict[str, Any]] = self._connection.default_channel.claim(queue, 1)
         return messages[0] if messages else None
 
+    def has_ready(self, queue: Queue) -> bool:
+        """Whether something waits in a queue."""
+        return bool(self._connection.default_channel._size(queue))
+
     def work(self, message: dict[str, Any]) -> None:
         """Do what a claimed message asks for."""
         delivery = Delivery.of(message["properties"])
@@ -44,7 +48,8 @@ class Workbench:
         if message["headers"]["task"] == Task.COMPILE:
             compiling.compile_version(self._platform, delivery, UUID(ids["function_id"]), ids["number"])
         else:
-            running.execute(self._platform, self._modules, self._keeper, delivery, UUID(ids["execution_id"]))
+            claimed = Claimed(UUID(ids["execution_id"]), delivery)
+            running.execute(self._platform, self._modules, self._keeper, claimed)
 
     def drain(self) -> int:
         """Work until both queues are empty; answers how many messages that took."""

@@ -34,11 +34,11 @@ WITH published AS (
 {_WAKE}
 """
 
-#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id and
-#: execution_id, and wake whoever sleeps.
+#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id,
+#: execution_id and payload, and wake whoever sleeps.
 PUBLISH_ACCEPTED = f"""published AS (
     INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
-    SELECT %(queue)s, %(priority)s, function_id, execution_id, %(payload)s::json FROM accepted
+    SELECT %(queue)s, %(priority)s, function_id, execution_id, payload FROM accepted
     RETURNING id
 ), woken AS ({_WAKE})"""
 
@@ -82,6 +82,46 @@ WITH {{acknowledging}}candidate AS ({_CANDIDATES}), claimed AS (
 ORDER BY claimed.priority DESC, claimed.id
 """
 
+#: A part of a larger statement: lease more of what its worker holds already, for a task that goes on with the next
+#: messages by itself. They are of the same queue and priority and come after `%(after)s`; none is taken that was
+#: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
+TAKE_ALONG = """along AS (
+    SELECT id FROM broker.messages
+    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id > %(after)s
+      AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
+      AND NOT EXISTS (
+        SELECT FROM broker.messages
+        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND id > %(after)s
+      )
+    ORDER BY id
+    LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE broker.messages AS message
+    SET state = 'leased', holder = %(holder)s, deliveries = deliveries + 1, ready_at = now() + %(lease)s
+    FROM along
+    WHERE message.id = along.id
+    RETURNING message.*
+)"""
+
+_HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
+    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
+
+#: Whoever sleeps over a queue that something was given back to is woken: it may lie behind that consumer's cursor,
+#: where no beat looks.
+_WOKEN = """CASE WHEN message.state = 'ready' AND EXISTS (
+        SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
+    ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
+
+#: A part of a larger statement: give back what a task took along and did not begin, as if it had not been claimed, but
+#: for `deliveries`. Rows: `returned`.
+GIVE_BACK = f"""returned AS (
+    UPDATE broker.messages AS message
+    SET state = 'ready', holder = NULL, ready_at = now()
+    FROM {_HELD}
+    RETURNING message.execution_id, {_WOKEN}
+)"""
+
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
 SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
@@ -117,15 +157,6 @@ WHERE message.id = acked.id AND message.deliveries = acked.token AND message.sta
 #: candidate.
 ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
 
-#: What was moved, and whoever sleeps over a queue that something was given back to is woken: it may lie behind that
-#: consumer's cursor, where no beat looks.
-_MOVED = """RETURNING message.*, CASE WHEN message.state = 'ready' AND EXISTS (
-        SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
-    ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
-
-_HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
-    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
-
 #: Renew the leases of everything that a consumer has in its hands; answers those that still hold.
 RENEW = f"""
 UPDATE broker.messages AS message
@@ -147,7 +178,7 @@ WITH moved AS (
                        THEN now() END,
         holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s
     FROM {_HELD}
-    {_MOVED}
+    RETURNING message.*, {_WOKEN}
 ){{on_dead}}
 SELECT id, state FROM moved
 """
@@ -185,7 +216,7 @@ WITH alive AS (
         holder = NULL, losses = losses + lost::integer
     FROM due
     WHERE message.id = due.id
-    {_MOVED}
+    RETURNING message.*, {_WOKEN}
 ){{on_dead}}{{tidy}}
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
 FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'

@@ -8,6 +8,7 @@ from flask.views import MethodView
 
 from app.executions import service
 from app.executions.domain import (
+    Batch,
     Filter,
     FunctionNotReady,
     InputTooLarge,
@@ -16,6 +17,8 @@ from app.executions.domain import (
     UnknownVersion,
 )
 from app.executions.schemas import (
+    BatchAccepted,
+    BatchRequest,
     ExecuteRequest,
     ExecutionPage,
     ExecutionQuery,
@@ -64,8 +67,7 @@ class Execute(MethodView):
     )
     def post(self, body: dict[str, Any], function_id: UUID) -> Any:
         """Execute a function and wait for its end, or not: `Prefer: wait=N`, `Prefer: respond-async`."""
-        if "Idempotency-Key" in request.headers:
-            raise Problem("unsupported", "Idempotency-Key is not honoured by this server, so it is not accepted.")
+        _refuse_idempotency_key()
         wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
         submission = Submission(
             id=new_id(),
@@ -87,6 +89,28 @@ class Execute(MethodView):
             202,
             headers | {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)},
         )
+
+
+@blueprint.route("/functions/<id:function_id>/execute-batch")
+class ExecuteBatch(MethodView):
+    """The act of executing many times."""
+
+    @blueprint.arguments(BatchRequest)
+    @blueprint.response(202, BatchAccepted)
+    def post(self, body: dict[str, Any], function_id: UUID) -> Any:
+        """Execute a function once for each of many inputs, without waiting: all are accepted, or none."""
+        _refuse_idempotency_key()
+        batch = Batch(
+            ids=sorted(new_id() for _ in body["inputs"]),
+            function_id=function_id,
+            inputs=body["inputs"],
+            version=body["version"],
+            correlation_id=correlation_id(),
+        )
+        service.submit_batch(platform(), batch)
+        location = url_for("executions.FunctionExecutions", function_id=function_id, correlationId=batch.correlation_id)
+        headers = {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+        return jsonify({"executionIds": batch.ids}), 202, headers
 
 
 @blueprint.route("/functions/<id:function_id>/executions")
@@ -131,6 +155,11 @@ class FunctionEnd(MethodView):
     def delete(self, function_id: UUID) -> None:
         """Delete a function and its executions; what is queued or running is cancelled."""
         service.delete_function(platform(), function_id, if_match=if_match())
+
+
+def _refuse_idempotency_key() -> None:
+    if "Idempotency-Key" in request.headers:
+        raise Problem("unsupported", "Idempotency-Key is not honoured by this server, so it is not accepted.")
 
 
 def _page(query: dict[str, Any], function_id: UUID | None) -> Response:

@@ -8,6 +8,9 @@ from uuid import UUID
 
 ExecutionId = NewType("ExecutionId", UUID)
 
+#: Inputs that one request may bring.
+MOST_INPUTS = 1000
+
 #: Deliveries after which a failure of the platform itself ends the execution as INFRASTRUCTURE.
 MAX_DELIVERIES = 5
 
@@ -22,10 +25,11 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-#: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself.
+#: A lost worker's execution begins again as its next attempt, so RUNNING may follow itself. What a child took along and
+#: gave back was not attempted, and is PENDING again.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.PENDING, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
@@ -139,6 +143,18 @@ class Submission:
     trigger: Trigger = Trigger.API
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many inputs for one function, for which nobody waits. `inputs` are JSON texts, each with its id."""
+
+    ids: list[UUID]
+    function_id: UUID
+    inputs: list[str]
+    correlation_id: str
+    version: int | None = None
+    trigger: Trigger = Trigger.API
+
+
 class ExecutionError(Exception):
     """An execution cannot be made or found."""
 
@@ -164,8 +180,8 @@ class UnknownVersion(ExecutionError):
 
 
 class InputTooLarge(ExecutionError):
-    """The input is larger than the limit."""
+    """The input is larger than the limit. `pointer` says where it stands in the request."""
 
-    def __init__(self, limit: int, actual: int) -> None:
+    def __init__(self, limit: int, actual: int, *, pointer: str) -> None:
         super().__init__(f"the input has {actual} bytes, the limit is {limit}")
-        self.limit, self.actual = limit, actual
+        self.limit, self.actual, self.pointer = limit, actual, pointer

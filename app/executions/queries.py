@@ -1,23 +1,34 @@
-"""Statements on executions. The three of the hot path (SUBMIT, BEGIN, FINISH) are one round trip and one transaction
-each.
+"""Statements on executions. Those of the hot path (SUBMIT, BEGIN, FINISH, and SUBMIT_BATCH and FINISH_GROUP for many at
+once) are one round trip and one transaction each.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection
 
 from app.broker import Delivery, addressed_to, statements
-from app.executions.domain import Execution, Filter, Finish, Status, Submission
+from app.broker.delivery import held
+from app.executions.domain import Batch, Execution, Filter, Finish, Status, Submission
 
 #: An input up to this size travels with the claim; a larger one is fetched by the worker.
 CARRIED_INPUT_BYTES = 8192
 
 #: PostgreSQL takes 8000 bytes in a notification; a larger result is fetched by whoever waits for it.
 NOTIFIED_BYTES = 7900
+
+#: Stands in the payload of a batch's messages where each names its own execution. No correlation id has a space.
+EACH = "each execution"
+
+_READY_VERSION = """
+    FROM functions AS function
+    JOIN versions AS version
+      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)"""
+_IS_READY = "function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'"
 
 #: Accept an execution of a READY version and write its message: both or neither. No row means that there is none.
 SUBMIT = f"""
@@ -26,14 +37,25 @@ WITH accepted AS (
         id, function_id, version, status, input, attempts, trigger, correlation_id, waiter, created_at
     )
     SELECT %(id)s, function.id, version.number, 'PENDING', %(input)s::json, 0, %(trigger)s, %(correlation_id)s,
-           %(waiter)s, now()
-    FROM functions AS function
-    JOIN versions AS version
-      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)
-    WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-    RETURNING id AS execution_id, function_id, version, created_at
+           %(waiter)s, now(){_READY_VERSION}
+    WHERE {_IS_READY}
+    RETURNING id AS execution_id, function_id, version, created_at, %(payload)s::json AS payload
 ), {statements.PUBLISH_ACCEPTED}
 SELECT version, created_at, (SELECT count(*) FROM woken) AS woken FROM accepted
+"""
+
+#: The same for many inputs at once, for which nobody waits: all of them or none.
+SUBMIT_BATCH = f"""
+WITH accepted AS (
+    INSERT INTO executions (id, function_id, version, status, input, attempts, trigger, correlation_id, created_at)
+    SELECT one.id, function.id, version.number, 'PENDING', one.input::json, 0, %(trigger)s, %(correlation_id)s,
+           now(){_READY_VERSION}
+    CROSS JOIN unnest(%(ids)s::uuid[], %(inputs)s::text[]) WITH ORDINALITY AS one (id, input, place)
+    WHERE {_IS_READY}
+    ORDER BY one.place
+    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
+), {statements.PUBLISH_ACCEPTED}
+SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
 #: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
@@ -50,6 +72,7 @@ RETURNING claimed.id AS message_id, json_build_object(
     'function_id', function.id, 'version', version.number, 'artifact', version.artifact_digest,
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
+    'awaited', execution.waiter IS NOT NULL,
     'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
 ) AS carried
 """
@@ -77,6 +100,43 @@ SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
            CASE WHEN octet_length(result) <= {NOTIFIED_BYTES} THEN result ELSE json_build_object('id', id)::text END
        )) FILTER (WHERE waiter IS NOT NULL) AS notified
 FROM finished
+"""
+
+#: Write the ends of executions that nobody waits for, each guarded by its own lease, and take more of them along for
+#: their worker (see `app.broker`). One without a status has nothing to write: only its message goes.
+FINISH_GROUP = f"""
+WITH ended AS (
+    SELECT * FROM json_to_recordset(%(ended)s::json) AS ended (
+        message_id bigint, token integer, execution_id uuid, status text, output text, error_type text,
+        error_message text, error_location text, logs text, duration_ms double precision, fuel_used bigint,
+        memory_peak_bytes bigint
+    )
+), settled AS (
+    DELETE FROM broker.messages AS message USING ended
+    WHERE message.id = ended.message_id AND message.deliveries = ended.token AND message.state = 'leased'
+    RETURNING message.id
+), finished AS (
+    UPDATE executions AS execution
+    SET status = ended.status, output = ended.output::json, error_type = ended.error_type,
+        error_message = ended.error_message, error_location = ended.error_location, logs = ended.logs,
+        duration_ms = ended.duration_ms, fuel_used = ended.fuel_used, memory_peak_bytes = ended.memory_peak_bytes,
+        completed_at = now()
+    FROM settled JOIN ended ON ended.message_id = settled.id
+    WHERE execution.id = ended.execution_id AND execution.status = 'RUNNING' AND ended.status IS NOT NULL
+    RETURNING settled.id
+), {statements.TAKE_ALONG}, begun AS ({BEGIN})
+SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FROM finished) AS finished,
+       (SELECT json_agg(json_build_array(execution_id, id, deliveries, losses, carried) ORDER BY id)
+        FROM claimed LEFT JOIN begun ON begun.message_id = claimed.id) AS taken
+"""
+
+#: What was taken along and not begun, or stopped so that others need not wait for it, is as it was before.
+GIVE_BACK = f"""
+WITH {statements.GIVE_BACK}, undone AS (
+    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1
+    FROM returned WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING'
+)
+SELECT pg_notify(%(channel)s, '') FROM returned LIMIT 1
 """
 
 #: Runs where messages die (see `app.broker`): ends their executions, and tells whoever waits.
@@ -141,6 +201,14 @@ ENDED = "SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS N
 INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An execution in this worker's hands."""
+
+    execution_id: UUID
+    delivery: Delivery
+
+
 def submit(
     connection: Connection, submission: Submission, *, queue: str, priority: int, payload: str
 ) -> tuple[int, datetime] | None:
@@ -148,6 +216,14 @@ def submit(
     parameters = asdict(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
     row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
     return None if row is None else (row.version, row.created_at)
+
+
+def submit_batch(connection: Connection, batch: Batch, *, queue: str, priority: int, payload: str) -> bool:
+    """Accept many executions, in order; False when there is no such version that is READY. In `payload`, `EACH` stands
+    for an execution's id.
+    """
+    parameters = asdict(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
+    return bool(connection.exec_driver_sql(SUBMIT_BATCH, parameters).one().accepted)
 
 
 def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: Finish) -> tuple[bool, bool]:
@@ -160,6 +236,35 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
     }
     row = connection.exec_driver_sql(FINISH, parameters).one()
     return bool(row.settled), bool(row.finished)
+
+
+def finish_group(
+    connection: Connection, ended: Sequence[tuple[Claimed, Finish | None]], take: Mapping[str, Any]
+) -> tuple[set[int], set[int], list[Claimed]]:
+    """Write ends of executions that nobody waits for and take others along; answers the messages whose lease still
+    held, those of them whose execution was still running, and what was taken.
+    """
+    rows = [_settled(claimed, end) for claimed, end in ended]
+    parameters = {**take, "ended": orjson.dumps(rows).decode()}
+    row = connection.exec_driver_sql(FINISH_GROUP, parameters).one()
+    taken = [Claimed(UUID(execution_id), Delivery(*lease)) for execution_id, *lease in row.taken or ()]
+    return set(row.settled or ()), set(row.finished or ()), taken
+
+
+def _settled(claimed: Claimed, end: Finish | None) -> dict[str, Any]:
+    written: dict[str, Any] = {} if end is None else asdict(end)
+    delivery = claimed.delivery
+    return written | {
+        "message_id": delivery.message_id,
+        "token": delivery.token,
+        "execution_id": claimed.execution_id,
+    }
+
+
+def give_back(connection: Connection, claimed: Sequence[Claimed], *, queue: str) -> None:
+    """Undo claims; a lost lease is left alone."""
+    parameters = held([one.delivery for one in claimed]) | addressed_to(queue)
+    connection.exec_driver_sql(GIVE_BACK, parameters)
 
 
 def cancel_all(connection: Connection, function_id: UUID) -> int:

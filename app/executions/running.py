@@ -1,4 +1,6 @@
-"""What an execute worker does: one attempt at an execution, and its end."""
+"""What an execute worker does: one attempt at an execution, and its end. Those that nobody waits for are run in
+`turns`.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -8,6 +10,7 @@ import structlog
 from app.broker import Delivery, Keeper
 from app.executions import queries
 from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
+from app.executions.queries import Claimed
 from app.functions.artifacts import Modules
 from app.platform import Platform
 from app.wasm.limits import Limits
@@ -19,24 +22,33 @@ log = structlog.get_logger()
 _MIB = 1 << 20
 
 
-def execute(platform: Platform, modules: Modules, keeper: Keeper, delivery: Delivery, execution_id: UUID) -> None:
-    """Run the function once and write the end; the message goes in the same transaction. Nothing is open while the
-    function runs, and it is stopped when its message has been taken away.
+def execute(platform: Platform, modules: Modules, keeper: Keeper, claimed: Claimed) -> None:
+    """Run the function once and write the end; the message goes in the same transaction.
 
     What the claim did not bring along is not to be run: the execution has ended already, or somebody sent this task by
     hand, and the message is only settled.
     """
-    carried = delivery.carried
-    if carried is None:
+    if claimed.delivery.carried is None:
         with platform.database.statement() as connection:
-            queries.settle(connection, delivery)
+            queries.settle(connection, claimed.delivery)
         return
-    with keeper.keeping(delivery, interrupt) as kept:
-        end = _run(platform, modules, execution_id, carried)
+    end = run_once(platform, modules, keeper, claimed)
+    if end is not None:
+        finish(platform, claimed, end)
+
+
+def run_once(
+    platform: Platform, modules: Modules, keeper: Keeper, claimed: Claimed, *, patience_ms: float | None = None
+) -> Finish | None:
+    """Run the function once; None where its message was taken away meanwhile, for which it is stopped. Nothing is open
+    while it runs.
+    """
+    with keeper.keeping(claimed.delivery, interrupt) as kept:
+        end = _run(platform, modules, claimed, patience_ms)
     if kept.lost:
-        log.warning("execution.stopped", message=delivery.tag)
-    else:
-        _finish(platform, delivery, execution_id, end)
+        log.warning("execution.stopped", message=claimed.delivery.tag)
+        return None
+    return end
 
 
 def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
@@ -46,25 +58,27 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
     if delivery.token < MAX_DELIVERIES:
         return False
     end = Finish.by_platform(ErrorType.INFRASTRUCTURE, "the platform failed to run this; the operators' logs say why")
-    _finish(platform, delivery, execution_id, end)
+    finish(platform, Claimed(execution_id, delivery), end)
     return True
 
 
-def _run(platform: Platform, modules: Modules, execution_id: UUID, carried: dict[str, Any]) -> Finish:
+def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: float | None) -> Finish:
+    carried: dict[str, Any] = claimed.delivery.carried
     module = modules.load(carried["artifact"])
     text = carried["input"]
     if text is None:
         with platform.database.statement() as connection:
-            text = queries.input_of(connection, execution_id)
+            text = queries.input_of(connection, claimed.execution_id)
     settings = platform.settings
     limits = Limits(
         timeout_ms=carried["timeout_ms"],
         memory_bytes=carried["memory_mb"] * _MIB,
         output_bytes=settings.max_output_bytes,
         log_bytes=settings.max_log_bytes,
+        patience_ms=patience_ms,
     )
     context = {
-        "executionId": str(execution_id),
+        "executionId": str(claimed.execution_id),
         "functionId": carried["function_id"],
         "version": carried["version"],
         "attempt": carried["attempt"],
@@ -87,10 +101,16 @@ def _end_of(outcome: Outcome) -> Finish:
     )
 
 
-def _finish(platform: Platform, delivery: Delivery, execution_id: UUID, end: Finish) -> None:
+def finish(platform: Platform, claimed: Claimed, end: Finish) -> None:
+    """Write one end, and say so."""
     with platform.database.statement() as connection:
-        held, was_running = queries.finish(connection, delivery, execution_id, end)
+        held, was_running = queries.finish(connection, claimed.delivery, claimed.execution_id, end)
+    tell(claimed, end, held=held, was_running=was_running)
+
+
+def tell(claimed: Claimed, end: Finish, *, held: bool, was_running: bool) -> None:
+    """Log what became of an end."""
     if not held:
-        log.warning("execution.stale", message=delivery.tag)
+        log.warning("execution.stale", message=claimed.delivery.tag)
     elif was_running:
         log.info("execution.finished", status=str(end.status), error_type=end.error_type, duration_ms=end.duration_ms)

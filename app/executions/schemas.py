@@ -5,21 +5,38 @@ from typing import Any
 import orjson
 from marshmallow import fields, validate
 
-from app.executions.domain import ErrorType, Execution, Status
-from app.http.bodies import JsonText
+from app.executions.domain import MOST_INPUTS, ErrorType, Execution, Status
+from app.http.bodies import JsonText, JsonTexts
 from app.http.cursors import PageQuery
 from app.http.wire import Milliseconds, Plain, Time, WholeNumber, WireSchema
+
+
+def _version() -> WholeNumber:
+    return WholeNumber(
+        load_default=None,
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "Default: the active version."},
+    )
 
 
 class ExecuteRequest(WireSchema):
     """What to execute a function with."""
 
     input = JsonText(load_default="{}", allow_none=True, metadata={"default": {}})
-    version = WholeNumber(
-        load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
-        metadata={"description": "Default: the active version."},
-    )
+    version = _version()
+
+
+class BatchRequest(WireSchema):
+    """What to execute a function with, many times."""
+
+    inputs = JsonTexts(required=True, most=MOST_INPUTS)
+    version = _version()
+
+
+class BatchAccepted(WireSchema):
+    """What was accepted."""
+
+    execution_ids = fields.List(fields.UUID(), required=True, metadata={"description": "In the order of the inputs."})
 
 
 class ExecutionItem(WireSchema):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.executions import queries
 from app.executions.domain import (
+    Batch,
     Execution,
     Filter,
     FunctionNotReady,
@@ -26,18 +27,9 @@ from app.queue import BACKGROUND, INTERACTIVE, Queue, Task, message
 
 def submit(platform: Platform, submission: Submission) -> Execution:
     """Accept an execution: when this returns, its row and its message are committed."""
-    size = len(submission.input.encode())
-    if size > platform.settings.max_input_bytes:
-        raise InputTooLarge(platform.settings.max_input_bytes, size)
+    _refuse_large(platform, submission.input, pointer="/input")
     priority = BACKGROUND if submission.waiter is None else INTERACTIVE
-    payload = message(
-        Task.EXECUTE,
-        Queue.EXECUTE,
-        message_id=str(submission.id),
-        priority=priority,
-        correlation_id=submission.correlation_id,
-        ids={"execution_id": str(submission.id)},
-    )
+    payload = _message(str(submission.id), priority=priority, correlation_id=submission.correlation_id)
     with platform.database.statement() as connection:
         accepted = queries.submit(connection, submission, queue=Queue.EXECUTE, priority=priority, payload=payload)
     if accepted is None:
@@ -54,6 +46,16 @@ def submit(platform: Platform, submission: Submission) -> Execution:
         created_at=created_at,
         input=submission.input,
     )
+
+
+def submit_batch(platform: Platform, batch: Batch) -> None:
+    """Accept an execution for every input, or none: when this returns, all rows and messages are committed."""
+    for place, text in enumerate(batch.inputs):
+        _refuse_large(platform, text, pointer=f"/inputs/{place}")
+    payload = _message(queries.EACH, priority=BACKGROUND, correlation_id=batch.correlation_id)
+    with platform.database.statement() as connection:
+        if not queries.submit_batch(connection, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload):
+            raise _why_not(platform, batch)
 
 
 def submit_and_wait(platform: Platform, waiters: Waiters, submission: Submission, *, seconds: float) -> Execution:
@@ -116,7 +118,25 @@ def delete_function(platform: Platform, function_id: UUID, *, if_match: str | No
         queries.cancel_all(session.connection(), function_id)
 
 
-def _why_not(platform: Platform, submission: Submission) -> Exception:
+def _refuse_large(platform: Platform, text: str, *, pointer: str) -> None:
+    size = len(text.encode())
+    if size > platform.settings.max_input_bytes:
+        raise InputTooLarge(platform.settings.max_input_bytes, size, pointer=pointer)
+
+
+def _message(execution_id: str, *, priority: int, correlation_id: str) -> str:
+    ids = {"execution_id": execution_id}
+    return message(
+        Task.EXECUTE,
+        Queue.EXECUTE,
+        message_id=execution_id,
+        priority=priority,
+        correlation_id=correlation_id,
+        ids=ids,
+    )
+
+
+def _why_not(platform: Platform, submission: Submission | Batch) -> Exception:
     try:
         function, latest = functions.read(platform, submission.function_id)
     except UnknownFunction as error:

@@ -81,6 +81,10 @@ class Modules:
         self._target = target(platform)
         self._directory = platform.settings.home / "cache" / "native" / self._target
 
+    def holds(self, digest: str) -> bool:
+        """Whether the module is in memory, so that loading it takes no time."""
+        return digest in self._loaded
+
     def load(self, digest: str) -> wasmtime.Module:
         """The module of an artifact; raises `ArtifactMissing`."""
         module = self._loaded.get(digest)

@@ -171,6 +171,10 @@ JSON_VALUE = {
 }
 
 
+#: PostgreSQL's JSON functions cannot read it, so searches over executions would stumble.
+NUL_REFUSED = "The character U+0000 cannot be stored."
+
+
 class JsonText(fields.Field[str]):
     """Any JSON value, kept as the text that was sent and answered as the text that is stored."""
 
@@ -180,12 +184,44 @@ class JsonText(fields.Field[str]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_kwargs: Any) -> str:
         text: str = data.texts[attr]
         if "\\u0000" in text and _holds_nul(value):
-            # PostgreSQL's JSON functions cannot read it, so searches over executions would stumble.
-            raise ValidationError("The character U+0000 cannot be stored.")
+            raise ValidationError(NUL_REFUSED)
         return text
 
     def _serialize(self, value: str | None, attr: str | None, obj: Any, **_kwargs: Any) -> Any:
         return None if value is None else orjson.Fragment(value)
+
+
+class JsonTexts(fields.Field[list[str]]):
+    """An array of any JSON values, each kept as the text that was sent."""
+
+    def __init__(self, *, most: int, **kwargs: Any) -> None:
+        described = {"type": "array", "items": _REFERENCE, "minItems": 1, "maxItems": most}
+        super().__init__(metadata=described | kwargs.pop("metadata", {}), **kwargs)
+        self._most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_kwargs: Any) -> list[str]:
+        if not isinstance(value, list) or not 1 <= len(value) <= self._most:
+            raise ValidationError(f"It is an array of 1 to {self._most} values.")
+        text: str = data.texts[attr]
+        if "\\u0000" in text:
+            _refuse_nuls(value)
+        return list(_elements(text))
+
+
+def _refuse_nuls(values: list[Any]) -> None:
+    holding = [place for place, value in enumerate(values) if _holds_nul(value)]
+    if holding:
+        raise ValidationError({place: [NUL_REFUSED] for place in holding})
+
+
+def _elements(text: str) -> Iterator[str]:
+    """The texts of the elements of an array that has some and was found to be valid."""
+    position, end = 0, len(text) - 1
+    while position < end:
+        begin = _skip_space(text, position + 1)
+        _, after = _decoder.raw_decode(text, begin)
+        yield text[begin:after]
+        position = _skip_space(text, after)
 
 
 def _holds_nul(value: Any) -> bool:

@@ -155,7 +155,7 @@ def _from_database(error: Exception) -> Problem | None:
 
 def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
     """Let the errors of a package become problems: their text is the detail, their data (limits and the like) are
-    members.
+    members, and a `pointer` among it says which part of the request is meant.
     """
 
     def handle(error: Exception) -> Response:
@@ -163,7 +163,10 @@ def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
         detail = (
             _DETAILS["not_found"] if code == "not_found" else str(error) or (type(error).__doc__ or "").splitlines()[0]
         )
-        return render(Problem(code, detail[:1].upper() + detail[1:], **vars(error)))
+        detail, members = detail[:1].upper() + detail[1:], dict(vars(error))
+        if pointer := members.pop("pointer", None):
+            members["errors"] = [{"pointer": pointer, "message": detail}]
+        return render(Problem(code, detail, **members))
 
     for error_class in codes:
         app.register_error_handler(error_class, handle)

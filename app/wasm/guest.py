@@ -51,14 +51,17 @@ class Guest:
         self.stdout: bytearray | None = None
         self.timers: dict[str, float] = {}
         self.started = time.monotonic()
-        self.deadline = self.started + limits.timeout_ms / 1000
+        self._limit = self.started + limits.timeout_ms / 1000
+        self.deadline = self._limit
+        if limits.patience_ms is not None:
+            self.deadline = min(self._limit, self.started + limits.patience_ms / 1000)
         self._context = context
         self._within: wasmtime.Store | wasmtime.Caller = store
 
     @cached_property
     def context_json(self) -> bytes:
         """What the function may know of its execution; `deadlineMs` is Unix time in milliseconds."""
-        left = self.deadline - time.monotonic()
+        left = self._limit - time.monotonic()
         known = {"deadlineMs": int((time.time() + left) * 1000), **self._context}
         return json.dumps(known, separators=(",", ":"), default=str).encode()
 

@@ -23,9 +23,12 @@ class Limits:
 
     `timeout_ms` is wall clock and counts everything that the guest does, its start function included. `memory_bytes`
     bounds its linear memory, `output_bytes` the UTF-8 of its answer, `log_bytes` what is kept of its log.
+    `patience_ms` is how long the host wants to wait where that is less than the function may take; the function does
+    not know of it, and ends as TIMEOUT.
     """
 
     timeout_ms: int = 3_000
     memory_bytes: int = 64 * MIB
     output_bytes: int = MIB
     log_bytes: int = 64 * KIB
+    patience_ms: float | None = None

@@ -96,8 +96,8 @@ def mortal() -> None:
     """A child dies of certain inputs, as it would of a fault in the engine or for want of memory."""
     ran = running._run
 
-    def run(platform: Any, modules: Any, execution_id: Any, carried: dict[str, Any]) -> Any:
-        match carried["input"]:
+    def run(platform: Any, modules: Any, claimed: Any, patience_ms: float | None) -> Any:
+        match claimed.delivery.carried["input"]:
             case '"SIGSEGV"':
                 ctypes.string_at(0)  # A fault: of a signal that was only sent, the engine's handler makes nothing.
             case '"SIGKILL"':
@@ -108,7 +108,7 @@ def mortal() -> None:
             case '"memory"':
                 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
                 bytearray(2 << 30)
-        return ran(platform, modules, execution_id, carried)
+        return ran(platform, modules, claimed, patience_ms)
 
     running._run = run
 
