@@ -3,16 +3,18 @@
     python -m bench.executions        # starts a whole Kiln of its own on loopback, measures, stops it
 
 The open loop measures from the moment at which a request ought to have been sent. The load generator runs on the same
-machine and is measured along. Beside each line stands what the machine gave at that moment: a bare `SELECT 1`, a
-durable commit and `GET /livez`, as medians in milliseconds.
+machine and is measured along. Beside each line stands what the machine gave at that moment: how much of its processors
+others had meanwhile, and a bare `SELECT 1`, a durable commit and `GET /livez` as medians in milliseconds.
 """
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import psycopg
 
 from bench.counting import EVENT_WRITER, Counted, counting
@@ -67,12 +69,15 @@ class Bench:
         """A line with each part's processor time for an execution, and the yardsticks; the block appends how many
         executions it were.
         """
-        before, done = self.kiln.cpu_seconds(), list[int]()
+        before, done, busy, began = self.kiln.cpu_seconds(), list[int](), _busy_seconds(), time.monotonic()
+        own = time.process_time()
         yield done
-        after = self.kiln.cpu_seconds()
+        after, elapsed = self.kiln.cpu_seconds(), time.monotonic() - began
+        ours = sum(after.values()) - sum(before.values()) + time.process_time() - own
+        others = (_busy_seconds() - busy - ours) / (elapsed * (os.cpu_count() or 1))
         used = {name: (seconds - before.get(name, 0.0)) / sum(done) * 1e6 for name, seconds in after.items()}
         parts = ", ".join(f"{name} {microseconds:.0f}" for name, microseconds in used.items())
-        print(f"    us of processor time each: {parts}; {self._yardsticks()}")
+        print(f"    us of processor time each: {parts}; others had {max(others, 0):.0%}; {self._yardsticks()}")
 
     def _yardsticks(self) -> str:
         web, livez = Client(self.kiln.port), request_bytes("GET", "/livez")
@@ -83,6 +88,12 @@ class Bench:
         nothing = median_ms(lambda: web.call(livez), calls=300)
         web.close()
         return f"SELECT 1 {statement:.3f}, commit {commit:.2f}, /livez {nothing:.2f}"
+
+
+def _busy_seconds() -> float:
+    """Processor time of the whole machine so far."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait)
 
 
 def print_latency(name: str, durations: list[float], *, rate: float | None = None, put_off: int = 0) -> None:
@@ -110,7 +121,7 @@ def measure_waiting(bench: Bench) -> None:
         with bench.printing_cpu() as done:
             load = open_loop(port, bench.execute, rate=arrivals, seconds=SECONDS, status=200)
             print_load(f"open loop, {arrivals}/s by chance", load)
-            done.append(len(load.durations))
+            done.append(len(load.durations) + load.put_off)
     for clients in (16, 64):
         with bench.printing_cpu() as done:
             load = closed_loop(port, bench.execute, clients=clients, seconds=SECONDS, status=200)
@@ -149,7 +160,10 @@ def measure_costs(bench: Bench) -> None:
     calls = 300
     with counting(bench.kiln) as counted:
         bench.sequential(calls)
-    print_counts("waiting, one by one", counted, calls)
+    print_counts("one client", counted, calls)
+    with counting(bench.kiln) as counted:
+        load = closed_loop(bench.kiln.port, bench.execute, clients=16, seconds=3, status=200)
+    print_counts("16 clients", counted, len(load.durations))
     with counting(bench.kiln) as counted:
         bench.submit_batches()
         bench.await_drained()

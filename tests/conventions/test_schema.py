@@ -26,6 +26,17 @@ def test_one_execution_is_found_in_one_partition_by_its_key(platform: Platform) 
     assert text.count("'Relation Name': 'executions_") == 1
 
 
+def test_a_group_is_settled_and_taken_along_by_indexes(platform: Platform) -> None:
+    nothing = {"ended": "[]", "queue": "execute", "priority": 3, "after": 0, "most": 1, "holder": "x", "lease": "15 s"}
+    statement = "EXPLAIN (FORMAT JSON) " + queries.FINISH_GROUP
+    with platform.database.engine.connect() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off")
+        text = str(connection.exec_driver_sql(statement, nothing).scalar_one())
+    assert "Seq Scan" not in text
+    assert text.count("ix_messages_ready") == 2
+    assert "messages_pkey" in text
+
+
 def test_the_history_of_a_function_is_read_by_its_index(platform: Platform) -> None:
     history = f"SELECT {queries.LISTED} FROM executions WHERE function_id = %(id)s ORDER BY id DESC LIMIT 51"  # noqa: S608
     statement = "EXPLAIN (FORMAT JSON) " + history
