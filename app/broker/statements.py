@@ -14,6 +14,13 @@ from collections.abc import Sequence
 _WAKE = """SELECT pg_notify(%(channel)s, '') FROM published
 WHERE EXISTS (SELECT FROM broker.consumers WHERE idle AND %(queue)s = ANY (queues)) LIMIT 1"""
 
+#: The messages of one queue that people have not to look at, by the index of each state.
+OF_QUEUE = """
+    SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'ready'
+    UNION ALL SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'delayed'
+    UNION ALL SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'leased'
+"""
+
 #: Add one message.
 PUBLISH = f"""
 WITH published AS (
@@ -202,20 +209,28 @@ BEAT = f"""
 WITH alive AS (
     INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
     ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
-), due AS (
-    SELECT id, state = 'leased' AS lost FROM broker.messages
-    WHERE state IN ('delayed', 'leased') AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
+), lost AS (
+    SELECT id FROM broker.messages
+    WHERE state = 'leased' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
     ORDER BY ready_at
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT id FROM broker.messages
+    WHERE state = 'delayed' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
+    ORDER BY ready_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+), ripe AS (
+    SELECT id, true AS lost FROM lost UNION ALL SELECT id, false FROM due
 ), moved AS (
     UPDATE broker.messages AS message
     SET state = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'dead' ELSE 'ready' END,
         dead_reason = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'worker_lost' END,
         died_at = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN now() END,
         holder = NULL, losses = losses + lost::integer
-    FROM due
-    WHERE message.id = due.id
+    FROM ripe
+    WHERE message.id = ripe.id
     RETURNING message.*, {_WOKEN}
 ){{on_dead}}{{tidy}}
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
@@ -234,7 +249,7 @@ GROUP BY name
 
 #: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
 #: went without a word. Rows that another is tidying are skipped: two that waited for each other's would never end.
-TIDY = """, in_use AS (
+TIDY = f""", in_use AS (
     UPDATE broker.queues SET used_at = now(), was_consumed = true WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (expires IS NOT NULL OR auto_delete)
@@ -260,7 +275,9 @@ TIDY = """, in_use AS (
 ), unbound AS (
     DELETE FROM broker.bindings USING ended WHERE queue = ended.name
 ), emptied AS (
-    DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT found.id FROM ended CROSS JOIN LATERAL ({OF_QUEUE.format(queue="ended.name")}) AS found
+    )
 ), gone AS (
     DELETE FROM broker.consumers WHERE name IN (
         SELECT name FROM broker.consumers WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.broker.link import Link
+from app.broker.statements import OF_QUEUE
 
 DECLARE_QUEUE = """
 INSERT INTO broker.queues (name, message_ttl, expires, auto_delete)
@@ -12,12 +13,13 @@ VALUES (%(queue)s, %(message_ttl)s, %(expires)s, %(auto_delete)s)
 ON CONFLICT (name) DO UPDATE
 SET used_at = now(), message_ttl = excluded.message_ttl, expires = excluded.expires, auto_delete = excluded.auto_delete
 """
-DELETE_QUEUE = """
+_ALL = OF_QUEUE.format(queue="%(queue)s")
+DELETE_QUEUE = f"""
 WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s),
-     emptied AS (DELETE FROM broker.messages WHERE queue = %(queue)s AND state <> 'dead')
+     emptied AS (DELETE FROM broker.messages WHERE id IN ({_ALL}))
 DELETE FROM broker.queues WHERE name = %(queue)s
 """
-DELETE_AUTOMATIC_QUEUE = """
+DELETE_AUTOMATIC_QUEUE = f"""
 WITH ended AS (
     DELETE FROM broker.queues
     WHERE name = %(queue)s AND auto_delete AND NOT EXISTS (
@@ -26,11 +28,16 @@ WITH ended AS (
     )
     RETURNING name
 ), unbound AS (DELETE FROM broker.bindings USING ended WHERE queue = ended.name)
-DELETE FROM broker.messages USING ended WHERE queue = ended.name AND state <> 'dead'
+DELETE FROM broker.messages
+WHERE id IN (SELECT found.id FROM ended CROSS JOIN LATERAL ({_ALL}) AS found)
 """
-MEASURE = """
-SELECT (SELECT count(*) FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())),
+#: Counted from one index and, where some have expired, corrected from another: neither reads the messages.
+SIZE = """
+SELECT (SELECT count(*) FROM broker.messages WHERE queue = %(queue)s AND state = 'ready')
+     - (SELECT count(*) FROM broker.messages WHERE queue = %(queue)s AND state = 'ready' AND expires_at <= now())
+"""
+MEASURE = f"""
+SELECT ({SIZE}),
        (SELECT count(*) FROM broker.consumers
         WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds')
 FROM broker.queues WHERE name = %(queue)s
@@ -38,11 +45,7 @@ FROM broker.queues WHERE name = %(queue)s
 HAS_CONSUMERS = """
 SELECT FROM broker.consumers WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds' LIMIT 1
 """
-PURGE_QUEUE = "DELETE FROM broker.messages WHERE queue = %(queue)s AND state IN ('ready', 'delayed')"
-SIZE = """
-SELECT count(*) FROM broker.messages
-WHERE queue = %(queue)s AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())
-"""
+PURGE_QUEUE = f"DELETE FROM broker.messages WHERE id IN ({_ALL}) AND state <> 'leased'"
 DECLARE_EXCHANGE = """
 INSERT INTO broker.exchanges (name, type) VALUES (%(exchange)s, %(type)s) ON CONFLICT DO NOTHING
 """

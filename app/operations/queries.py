@@ -9,19 +9,17 @@ from sqlalchemy import Connection
 
 from app.operations.domain import EventFilter
 
+#: The view knows queues that have messages; the others are empty.
 QUEUES = """
-SELECT queue.name,
-       count(*) FILTER (WHERE state = 'ready') AS ready,
-       count(*) FILTER (WHERE state = 'delayed') AS delayed,
-       count(*) FILTER (WHERE state = 'leased') AS leased,
-       count(*) FILTER (WHERE state = 'dead') AS dead,
-       extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE state = 'ready')) AS oldest_age_seconds,
+SELECT name, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(leased, 0) AS leased,
+       coalesce(dead, 0) AS dead, extract(epoch FROM oldest_waits) AS oldest_age_seconds,
        (SELECT count(*) FROM broker.consumers
-        WHERE queue.name = ANY(queues) AND seen_at > now() - interval '15 seconds') AS consumers
-FROM unnest(%(names)s::text[]) AS queue (name)
-LEFT JOIN broker.messages ON messages.queue = queue.name
-GROUP BY queue.name
-ORDER BY queue.name
+        WHERE name = ANY(queues) AND seen_at > now() - interval '15 seconds') AS consumers
+FROM unnest(%(names)s::text[]) AS name
+LEFT JOIN (
+    SELECT queue, ready, delayed, leased, dead, oldest_waits FROM broker.queue_depth WHERE queue = ANY(%(names)s)
+) AS depth ON queue = name
+ORDER BY name
 """
 
 #: What came and went in the last minute. Only executions accepted within a quarter of an hour are looked at, which
@@ -42,7 +40,7 @@ SELECT id, queue, state, priority, deliveries, losses, holder, function_id, exec
        extract(epoch FROM now() - enqueued_at) AS age_seconds,
        CASE WHEN state = 'leased' THEN ready_at END AS leased_until
 FROM broker.messages
-WHERE queue = %(queue)s AND (%(after)s::bigint IS NULL OR id > %(after)s)
+WHERE queue = %(queue)s AND id > coalesce(%(after)s::bigint, 0)
 ORDER BY id
 LIMIT %(limit)s
 """
@@ -70,12 +68,15 @@ SELECT coalesce(consumer.name, heard.worker) AS name,
        greatest(consumer.seen_at, heard.kept_at) AS seen_at,
        (heard.event ->> 'active')::integer AS active, (heard.event ->> 'processed')::bigint AS processed,
        (heard.event ->> 'pid')::integer AS pid, heard.event ->> 'sw_ver' AS celery_version,
-       (SELECT count(*) FROM broker.messages WHERE holder = consumer.name AND state = 'leased') AS leased
+       coalesce(held.leased, 0) AS leased
 FROM (SELECT * FROM broker.consumers WHERE name LIKE '%%@%%') AS consumer
 FULL JOIN (
     SELECT DISTINCT ON (worker) worker, kept_at, event FROM broker.events
-    WHERE type LIKE 'worker-%%' AND kept_at > now() - interval '1 hour' ORDER BY worker, id DESC
+    WHERE task_id IS NULL AND type LIKE 'worker-%%' AND kept_at > now() - interval '1 hour' ORDER BY worker, id DESC
 ) AS heard ON heard.worker = consumer.name
+LEFT JOIN (
+    SELECT holder, count(*) AS leased FROM broker.messages WHERE state = 'leased' GROUP BY holder
+) AS held ON held.holder = consumer.name
 ORDER BY name
 """
 

@@ -1,27 +1,261 @@
-"""The hot statements read by their indexes."""
+"""With a million messages the hot statements still read by their indexes, and no more than they need.
 
-from collections.abc import Callable
+A case says what the code does; whatever it sends is recorded and explained. A new statement of `app.broker.statements`
+wants a case here.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from kombu import Connection
+from sqlalchemy import Connection as Database
+from sqlalchemy import create_engine
 
-Connect = Callable[..., Connection]
-Rows = Callable[..., list[Any]]
+from app.broker import Delivery, register_transport, settle, statements
+from app.broker.channel import Channel
+from app.broker.events import EventReader
+from app.broker.pump import Pump
+from app.executions import queries as executions
+from app.executions.domain import Finish, Status, Submission
+from app.functions import queries as functions
+from app.operations import queries as operations
+from app.operations.domain import EventFilter
+from tests.broker.planning import Mode, Plan, Recorder, Statement, explain
+
+FILL = (Path(__file__).parent / "million.sql").read_text()
 
 
-@pytest.mark.parametrize("state", ["delayed", "leased"])
-def test_a_claim_reads_only_ready_messages_by_its_index(rows: Rows, state: str) -> None:
-    holder = "'x'" if state == "leased" else "NULL"
-    rows(
-        "INSERT INTO broker.messages (queue, state, holder, payload)"  # noqa: S608
-        f" SELECT 'work', '{state}', {holder}, '{{}}' FROM generate_series(1, 5000)"
-    )
-    rows("INSERT INTO broker.messages (queue, payload) SELECT 'work', '{}' FROM generate_series(1, 5000)")
-    rows("ANALYZE broker.messages")
-    plan = rows(
-        "EXPLAIN (FORMAT JSON) SELECT id FROM broker.messages WHERE queue = 'work' AND state = 'ready'"
-        " ORDER BY priority DESC, id LIMIT 2 FOR UPDATE SKIP LOCKED"
-    )
-    assert "ix_messages_ready" in str(plan)
-    assert "'Sort'" not in str(plan)
+def fill(connection: "psycopg.Connection[Any]") -> None:
+    """A million rows; the indexes are made after them, which takes a third of the time."""
+    indexes = connection.execute(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'messages' AND indexname <> 'messages_pkey'"
+    ).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX broker.{name}")
+    connection.execute(FILL)
+    for _, definition in indexes:
+        connection.execute(definition)
+    connection.execute("VACUUM (ANALYZE) broker.messages")
+    connection.execute("ANALYZE")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Everything that sends statements."""
+
+    channel: Channel
+    pump: Pump
+    plain: "psycopg.Connection[Any]"
+    database: Database
+    execution: UUID
+    """One that is there."""
+
+    def leased(self) -> Delivery:
+        """Something in hand."""
+        return Delivery.of(self.channel.claim("execute", 1)[0]["properties"])
+
+    def publish(self, exchange: str) -> None:
+        """Send a message."""
+        self.channel.basic_publish(self.channel.prepare_message("hello"), exchange, "execute")
+
+
+@pytest.fixture(scope="module")
+def filled(new_database: Callable[[], str]) -> Iterator["psycopg.Connection[Any]"]:
+    """A database with a million messages."""
+    with psycopg.connect(new_database(), autocommit=True) as connection:
+        fill(connection)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def worker(filled: "psycopg.Connection[Any]") -> Iterator[Worker]:
+    """A worker of the queue `execute`, whose statements are recorded."""
+    register_transport()
+    url = f"postgresql://postgres@/{filled.info.dbname}?host={filled.info.host}"
+    options = {
+        "on_claim": {"execute": executions.BEGIN},
+        "on_dead": [executions.LOST, functions.LOST],
+        "consumer_name": "w1@h",
+    }
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, cursor_factory=Recorder))
+    plain = psycopg.connect(url, cursor_factory=Recorder, autocommit=True)
+    with Connection(url, transport_options=options) as connection, engine.connect() as database, plain:
+        channel = connection.default_channel
+        transport = channel.connection
+        channel.exchange_declare("news", type="fanout")
+        for queue in ("execute", "other-1", "other-2"):
+            channel.queue_declare(queue)
+            channel.queue_bind(queue, "news")
+        transport.link._connection.cursor_factory = Recorder
+        transport.pump.consuming("execute")
+        ((execution,),) = filled.execute("SELECT id FROM executions LIMIT 1").fetchall()
+        yield Worker(channel, transport.pump, plain, database, execution)
+    engine.dispose()
+
+
+FUNCTION = UUID(md5(b"f1", usedforsecurity=False).hexdigest())
+END = Finish(Status.COMPLETED, output="1")
+
+
+def acknowledge(worker: Worker) -> None:
+    """Delete what was finished, without a claim."""
+    worker.pump.acknowledge(worker.leased())
+    Recorder.sent.clear()
+    worker.pump.flush()
+
+
+def renew(worker: Worker) -> None:
+    """Renew what is held."""
+    worker.channel.basic_get("execute")
+    Recorder.sent.clear()
+    transport: Any = worker.channel.connection
+    transport.renew()
+
+
+def submit(worker: Worker) -> None:
+    """Accept an execution."""
+    submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
+    executions.submit(worker.database, submission, queue="execute", priority=6, payload="{}")
+
+
+def messages_of(after: int | None) -> Callable[[Worker], object]:
+    """A page of a queue."""
+    return lambda worker: operations.messages(worker.database, "compile", after=after, limit=51)
+
+
+def view(name: str, order: str) -> Callable[[Worker], object]:
+    """A view as the operators' page reads it."""
+    return lambda worker: worker.plain.execute(f"SELECT * FROM broker.{name} ORDER BY {order} LIMIT 50")  # noqa: S608
+
+
+READY, PRIMARY = "ix_messages_ready", "messages_pkey"
+OF_A_QUEUE = {READY, "ix_messages_delayed", "ix_messages_leased", PRIMARY}
+DUE = OF_A_QUEUE
+COUNTED = {READY, "ix_messages_delayed", "ix_messages_leased", "ix_messages_dead"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the code does, and the indexes that it must use. Indexes of partitions go by the end of their names."""
+
+    name: str
+    do: Callable[[Worker], object]
+    indexes: set[str]
+    in_order: bool = True
+    """Whether messages are read in the order in which they are wanted."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CLAIMS = [
+    Case("CLAIM", lambda w: w.channel.claim("other-1", 4), {READY, PRIMARY}),
+    Case("CLAIM, acknowledging", lambda w: w.channel.claim("other-1", 4, acknowledged=[w.leased()]), {READY, PRIMARY}),
+    Case("CLAIM with BEGIN", lambda w: w.channel.claim("execute", 4), {READY, PRIMARY, "_pkey", "pk_functions"}),
+    Case(
+        "CLAIM with BEGIN, acknowledging",
+        lambda w: w.channel.claim("execute", 4, acknowledged=[w.leased()]),
+        {READY, PRIMARY, "_pkey", "pk_functions"},
+    ),
+    Case("TAKE", lambda w: w.channel.claim("other-1", 4, leased=False), {READY, PRIMARY}),
+]
+
+CASES = [
+    *CLAIMS,
+    Case("BEAT with TIDY", lambda w: w.pump.beat(), DUE | {"ix_messages_expiring", "_pkey"}),
+    Case("BEAT", lambda w: w.pump.beat(), DUE | {"_pkey"}),
+    Case("ACKNOWLEDGE", acknowledge, {PRIMARY}),
+    Case("RENEW", renew, {PRIMARY}),
+    Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
+    Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
+    Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
+    Case("PUBLISH", lambda w: w.publish(""), set()),
+    Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
+    Case("MEASURE", lambda w: w.channel.queue_declare("execute", passive=True), {READY, "ix_messages_expiring"}),
+    Case("SIZE", lambda w: w.channel._size("execute"), {READY, "ix_messages_expiring"}),
+    Case("PURGE_QUEUE", lambda w: w.channel.queue_purge("other-3"), OF_A_QUEUE, in_order=False),
+    Case("DELETE_QUEUE", lambda w: w.channel.queue_delete("other-4"), OF_A_QUEUE, in_order=False),
+    Case("SUBMIT", submit, {"pk_functions", "pk_versions"}),
+    Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
+    Case("CANCEL_ALL", lambda w: executions.cancel_all(w.database, FUNCTION), {"_function_id_id_idx"}),
+    Case("FIND", lambda w: executions.find(w.database, w.execution), {"_pkey", "pk_functions"}),
+    Case("ENDED", lambda w: executions.ended(w.database, [w.execution]), {"_pkey"}),
+    Case("INPUT", lambda w: executions.input_of(w.database, w.execution), {"_pkey"}),
+    Case(
+        "QUEUES",
+        lambda w: operations.queues(w.database, ["compile", "execute"]),
+        COUNTED,
+        in_order=False,
+    ),
+    Case("FLOW", lambda w: operations.flow(w.database), {"_pkey"}),
+    Case("MESSAGES, first page", messages_of(None), {PRIMARY}),
+    Case("MESSAGES, next page", messages_of(900_000), {PRIMARY}),
+    Case("WORKERS", lambda w: operations.workers(w.database), {"ix_messages_leased", "_kept_at_idx"}, in_order=False),
+    Case("EVENTS", lambda w: operations.events(w.database, EventFilter(), before=None, limit=51), {"_id_idx"}),
+    Case("READ", lambda w: EventReader(w.channel.link, "task.*").read(w.channel.link), {"_id_idx"}),
+    Case("queue_depth", view("queue_depth", "queue"), COUNTED, in_order=False),
+    Case("in_flight", view("in_flight", "age DESC"), {"ix_messages_leased"}, in_order=False),
+    Case("dead", view("dead", "died_at DESC"), {"ix_messages_dead"}, in_order=False),
+]
+
+
+@pytest.fixture(scope="module")
+def sent(worker: Worker) -> dict[str, list[Statement]]:
+    """What each case sends, in the order of the cases."""
+    recorded = {}
+    for case in CASES:
+        Recorder.sent.clear()
+        case.do(worker)
+        worker.database.commit()
+        recorded[case.name] = list(Recorder.sent)
+    return recorded
+
+
+@pytest.fixture(scope="module")
+def large(filled: "psycopg.Connection[Any]") -> set[str]:
+    """The tables that are not to be read from end to end."""
+    return {
+        name for (name,) in filled.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples > 10000")
+    }
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_statement_reads_by_its_indexes(
+    filled: "psycopg.Connection[Any]", sent: dict[str, list[Statement]], large: set[str], case: Case, mode: Mode
+) -> None:
+    plans = [explain(filled, statement, mode) for statement in sent[case.name]]
+    assert plans
+    used = {index for plan in plans for index in plan.indexes}
+    for name in case.indexes:
+        assert any(index.endswith(name) for index in used), (name, used)
+    for plan in plans:
+        assert not plan.read_whole & large, str(plan)
+        assert not (case.in_order and plan.sorts("messages")), str(plan)
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize("case", CLAIMS, ids=str)
+def test_a_claim_looks_at_what_it_takes(
+    filled: "psycopg.Connection[Any]", sent: dict[str, list[Statement]], case: Case, mode: Mode
+) -> None:
+    plan: Plan = explain(filled, sent[case.name][-1], mode, execute=True)
+    # Four messages, each found and then changed; what has expired among them is passed over.
+    assert 8 <= plan.rows_read("messages") <= 20, str(plan)
+    assert plan.blocks_read < 250, str(plan)
+
+
+def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement]]) -> None:
+    # The consumers' own table is small.
+    elsewhere = {"SET_IDLE", "ANNOUNCE", "DEPART", "OF_QUEUE"}
+    everything = "".join(statement.text for list_ in sent.values() for statement in list_)
+    for name, text in vars(statements).items():
+        if name.isupper() and not name.startswith("_") and name not in elsewhere:
+            assert max(re.split(r"\{\w+\}", text), key=len) in everything, f"{name} is explained by no case"
