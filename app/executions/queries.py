@@ -107,7 +107,7 @@ FROM finished
 FINISH_GROUP = f"""
 WITH ended AS (
     SELECT * FROM json_to_recordset(%(ended)s::json) AS ended (
-        message_id bigint, token integer, execution_id uuid, status text, output text, error_type text,
+        message_id bigint, token integer, execution_id uuid, attempt integer, status text, output text, error_type text,
         error_message text, error_location text, logs text, duration_ms double precision, fuel_used bigint,
         memory_peak_bytes bigint
     )
@@ -122,7 +122,8 @@ WITH ended AS (
         duration_ms = ended.duration_ms, fuel_used = ended.fuel_used, memory_peak_bytes = ended.memory_peak_bytes,
         completed_at = now()
     FROM settled JOIN ended ON ended.message_id = settled.id
-    WHERE execution.id = ended.execution_id AND execution.status = 'RUNNING' AND ended.status IS NOT NULL
+    WHERE execution.id = ended.execution_id AND execution.status = 'RUNNING' AND execution.attempts = ended.attempt
+      AND ended.status IS NOT NULL
     RETURNING settled.id
 ), {statements.TAKE_ALONG}, begun AS ({BEGIN})
 SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FROM finished) AS finished,
@@ -130,11 +131,13 @@ SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FRO
         FROM claimed LEFT JOIN begun ON begun.message_id = claimed.id) AS taken
 """
 
-#: What was taken along and not begun, or stopped so that others need not wait for it, is as it was before.
+#: What was taken along and not begun, or stopped so that others need not wait for it, is as it was before: only first
+#: attempts are taken along.
 GIVE_BACK = f"""
 WITH {statements.GIVE_BACK}, undone AS (
     UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1
-    FROM returned WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING'
+    FROM returned
+    WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING' AND execution.attempts = 1
 )
 SELECT pg_notify(%(channel)s, '') FROM returned LIMIT 1
 """
@@ -263,6 +266,7 @@ def _settled(claimed: Claimed, end: Finish | None) -> dict[str, Any]:
         "message_id": delivery.message_id,
         "token": delivery.token,
         "execution_id": claimed.execution_id,
+        "attempt": delivery.carried and delivery.carried["attempt"],
     }
 
 

@@ -257,7 +257,7 @@ def test_a_wait_is_as_good_with_many_open_files(connect: Connect, queue: Queue) 
 
 
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

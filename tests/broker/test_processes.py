@@ -35,7 +35,10 @@ def in_a_child(do: Callable[[], object]) -> None:
 
 def backends(rows: Rows) -> int:
     """How many connections of the broker there are."""
-    (number,) = rows("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'kiln broker%%'")[0]
+    (number,) = rows(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'kiln broker%%'"
+    )[0]
     return int(number)
 
 

@@ -24,7 +24,8 @@ from app.broker.transport import Transport
 from app.executions import queries, running
 
 _TOKEN = re.compile(
-    r" AND (?:message\.)?deliveries = (?:%\(token\)s|held\.token|acked\.token)| AND execution\.attempts = %\(attempt\)s"
+    r" AND (?:message\.)?deliveries = (?:%\(token\)s|(?:held|acked|ended)\.token)"
+    r"| AND execution\.attempts = (?:%\(attempt\)s|ended\.attempt)"
 )
 
 
@@ -64,7 +65,7 @@ def forgiving() -> None:
 
 def hoarding() -> None:
     """Leases never run out: nobody takes back what a dead worker held."""
-    statements.BEAT = statements.BEAT.replace("state IN ('delayed', 'leased')", "state = 'delayed'")
+    statements.BEAT = statements.BEAT.replace("state = 'leased' AND ready_at <= now()", "false")
 
 
 def idle() -> None:
@@ -131,8 +132,9 @@ def own_clock() -> None:
 
 
 def cursorless() -> None:
-    """Every claim starts at the beginning of the index."""
+    """Every claim starts at the beginning of the index, and so does what is taken along."""
     Cursor.passed = _nothing  # type: ignore[method-assign]
+    queries.FINISH_GROUP = queries.FINISH_GROUP.replace("id > %(after)s", "%(after)s > 0")
 
 
 def hasty() -> None:

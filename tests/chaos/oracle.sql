@@ -7,19 +7,27 @@ WHERE answer = 'accepted' AND NOT EXISTS (SELECT FROM executions WHERE id = exec
 -- I2: every execution has come to an end.
 SELECT id, status, attempts FROM executions WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED');
 
--- I3: attempts are numbered from 1 without a gap, and none is begun twice.
+-- I3: attempts are numbered from 1 without a gap, and none is begun twice; one that was given back was none.
 SELECT execution_id, attempts, before FROM (
-    SELECT execution_id, attempts, lag(attempts, 1, 0) OVER (PARTITION BY execution_id ORDER BY id) AS before
+    SELECT execution_id, status, attempts, lag(attempts, 1, 0) OVER (PARTITION BY execution_id ORDER BY id) AS before
     FROM chaos.history
 ) AS step
-WHERE attempts NOT IN (before, before + 1)
+WHERE attempts NOT IN (before, before + 1) AND NOT (status = 'PENDING' AND attempts = before - 1)
 UNION ALL
-SELECT execution_id, attempts, count(*)::integer FROM chaos.history
-WHERE status = 'RUNNING' GROUP BY execution_id, attempts HAVING count(*) > 1;
+SELECT execution_id, attempt, sum(step)::integer FROM (
+    SELECT execution_id, attempts AS attempt, 1 AS step FROM chaos.history WHERE status = 'RUNNING'
+    UNION ALL
+    SELECT execution_id, attempts + 1, -1 FROM chaos.history WHERE status = 'PENDING' AND was = 'RUNNING'
+) AS begun
+GROUP BY execution_id, attempt HAVING sum(step) > 1;
 
 -- I4: every attempt began, and ended in the next attempt or in the end.
 SELECT id, attempts FROM executions
-WHERE attempts <> (SELECT count(*) FROM chaos.history WHERE execution_id = executions.id AND history.status = 'RUNNING');
+WHERE attempts <> (
+    SELECT count(*) FILTER (WHERE history.status = 'RUNNING')
+           - count(*) FILTER (WHERE history.status = 'PENDING' AND was = 'RUNNING')
+    FROM chaos.history WHERE execution_id = executions.id
+);
 
 -- I5: a result was made by the latest attempt at this very execution; the program writes both into its output.
 SELECT id, attempts, output::text FROM executions
