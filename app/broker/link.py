@@ -19,8 +19,14 @@ from psycopg.abc import PQGen
 #: queue name.
 _LONGEST_CHANNEL = 63
 
-#: Plans of prepared statements are made while a queue is empty and kept when it is not: only an index serves both.
-SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c enable_seqscan=off"
+SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s"
+
+#: Our statements read by their indexes however small the tables are: a plan is made once, perhaps while they are empty,
+#: and used when there are a million messages.
+_PLANNING = "".join(
+    f" -c {setting}=off"
+    for setting in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
+)
 
 #: The server gives up a statement before this; one without any answer so long after it was sent never gets one.
 PATIENCE_SECONDS: Final = 35.0
@@ -80,7 +86,7 @@ class Link:
             url,
             autocommit=True,
             application_name=name[:63],
-            options=SESSION_OPTIONS,
+            options=SESSION_OPTIONS + _PLANNING,
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,

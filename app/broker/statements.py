@@ -4,6 +4,11 @@ transaction unless said.
 A message moves ``ready → leased → (deleted)``; ``delayed → ready`` when its time comes, ``leased → ready`` when its
 lease runs out or is given back, and to ``dead`` when that has happened too often. The lease token is the pair
 (id, deliveries): a claim raises `deliveries`, so a superseded holder's token hits no row.
+
+What the planner believes of a queue is often wrong: a moment ago it was empty, or full. So some conditions are worded
+in such a way that only one index serves them. (id + 0) is an order that the primary key has not. And a message has a
+holder exactly while it is leased: asked for by its holder and not by its state it is found by its id alone, and never
+by going through all that are leased.
 """
 
 from collections.abc import Sequence
@@ -67,9 +72,9 @@ _CANDIDATES = """
     FROM unnest(%(priorities)s::smallint[], %(after)s::bigint[]) AS cursor (priority, id)
     CROSS JOIN LATERAL (
         SELECT id FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND priority = cursor.priority AND id > cursor.id
+        WHERE queue = %(queue)s AND state = 'ready' AND priority = cursor.priority AND id + 0 > cursor.id
           AND (expires_at IS NULL OR expires_at > now())
-        ORDER BY id
+        ORDER BY id + 0
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ) AS found
@@ -94,13 +99,13 @@ ORDER BY claimed.priority DESC, claimed.id
 #: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
 TAKE_ALONG = """along AS (
     SELECT id FROM broker.messages
-    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id > %(after)s
+    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id + 0 > %(after)s
       AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
       AND NOT EXISTS (
         SELECT FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND id > %(after)s
+        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND id + 0 > %(after)s
       )
-    ORDER BY id
+    ORDER BY id + 0
     LIMIT %(most)s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -112,7 +117,7 @@ TAKE_ALONG = """along AS (
 )"""
 
 _HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
-    WHERE message.id = held.id AND message.deliveries = held.token AND message.state = 'leased'"""
+    WHERE message.id = held.id AND message.deliveries = held.token AND message.holder IS NOT NULL"""
 
 #: Whoever sleeps over a queue that something was given back to is woken: it may lie behind that consumer's cursor,
 #: where no beat looks.
@@ -149,7 +154,7 @@ SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM cla
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
 SETTLE = """
 DELETE FROM broker.messages
-WHERE id = %(message_id)s AND deliveries = %(token)s AND state = 'leased'
+WHERE id = %(message_id)s AND deliveries = %(token)s AND holder IS NOT NULL
 RETURNING id
 """
 
@@ -157,7 +162,7 @@ RETURNING id
 ACKNOWLEDGE = """
 DELETE FROM broker.messages AS message
 USING unnest(%(acked_ids)s::bigint[], %(acked_tokens)s::integer[]) AS acked (id, token)
-WHERE message.id = acked.id AND message.deliveries = acked.token AND message.state = 'leased'
+WHERE message.id = acked.id AND message.deliveries = acked.token AND message.holder IS NOT NULL
 """
 
 #: The same as a part of CLAIM. That one row is not touched twice in a statement is certain: a leased message is no
@@ -241,7 +246,7 @@ WHERE moved.queue IS NOT NULL OR EXISTS (
     WHERE cursor.queue = name AND EXISTS (
         SELECT FROM broker.messages AS message
         WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority
-          AND message.id > cursor.id
+          AND message.id + 0 > cursor.id
     )
 )
 GROUP BY name

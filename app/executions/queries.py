@@ -113,7 +113,7 @@ WITH ended AS (
     )
 ), settled AS (
     DELETE FROM broker.messages AS message USING ended
-    WHERE message.id = ended.message_id AND message.deliveries = ended.token AND message.state = 'leased'
+    WHERE message.id = ended.message_id AND message.deliveries = ended.token AND message.holder IS NOT NULL
     RETURNING message.id
 ), finished AS (
     UPDATE executions AS execution

@@ -1,6 +1,7 @@
 """Plans of statements as the code sends them: recorded on their way, then prepared as psycopg does, and explained."""
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -20,6 +21,8 @@ class Statement:
 
     text: str
     parameters: Mapping[str, Any]
+    connection: "psycopg.Connection[Any]"
+    """Which sent it: its settings are a part of the plan."""
 
 
 class Recorder(psycopg.Cursor[Any]):
@@ -28,9 +31,9 @@ class Recorder(psycopg.Cursor[Any]):
     sent: ClassVar[list[Statement]] = []
 
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> "Recorder":
-        """Remember, then execute."""
-        if isinstance(query, str):
-            self.sent.append(Statement(query, dict(params or {})))
+        """Remember, then execute. What threads send beside us is not meant."""
+        if isinstance(query, str) and threading.current_thread() is threading.main_thread():
+            self.sent.append(Statement(query, dict(params or {}), self.connection))
         super().execute(query, params, **kwargs)
         return self
 
@@ -95,8 +98,11 @@ def _inside(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _inside(child)
 
 
-def explain(connection: "psycopg.Connection[Any]", statement: Statement, mode: Mode, *, execute: bool = False) -> Plan:
-    """The plan; `execute` also runs it and takes it back."""
+def explain(
+    statement: Statement, mode: Mode, *, on: "psycopg.Connection[Any] | None" = None, execute: bool = False
+) -> Plan:
+    """The plan of a statement, where it was sent or `on` another connection; `execute` runs it and takes it back."""
+    connection = on or statement.connection
     query = PostgresQuery(Transformer(connection))
     query.convert(statement.text, statement.parameters)
     names = dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.text))

@@ -134,7 +134,7 @@ def own_clock() -> None:
 def cursorless() -> None:
     """Every claim starts at the beginning of the index, and so does what is taken along."""
     Cursor.passed = _nothing  # type: ignore[method-assign]
-    queries.FINISH_GROUP = queries.FINISH_GROUP.replace("id > %(after)s", "%(after)s > 0")
+    queries.FINISH_GROUP = queries.FINISH_GROUP.replace("id + 0 > %(after)s", "%(after)s > 0")
 
 
 def hasty() -> None:
