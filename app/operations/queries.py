@@ -11,15 +11,15 @@ from app.operations.domain import EventFilter
 
 #: The view knows queues that have messages; the others are empty.
 QUEUES = """
-SELECT name, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(leased, 0) AS leased,
+SELECT wanted.name, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(leased, 0) AS leased,
        coalesce(dead, 0) AS dead, extract(epoch FROM oldest_waits) AS oldest_age_seconds,
        (SELECT count(*) FROM broker.consumers
-        WHERE name = ANY(queues) AND seen_at > now() - interval '15 seconds') AS consumers
-FROM unnest(%(names)s::text[]) AS name
+        WHERE wanted.name = ANY(queues) AND seen_at > now() - interval '15 seconds') AS consumers
+FROM unnest(%(names)s::text[]) AS wanted (name)
 LEFT JOIN (
     SELECT queue, ready, delayed, leased, dead, oldest_waits FROM broker.queue_depth WHERE queue = ANY(%(names)s)
-) AS depth ON queue = name
-ORDER BY name
+) AS depth ON queue = wanted.name
+ORDER BY wanted.name
 """
 
 #: What came and went in the last minute. Only executions accepted within a quarter of an hour are looked at, which
