@@ -29,7 +29,7 @@ TURNS_SECONDS = 3 * LAG_SECONDS
 
 @pytest.mark.promise("R14", "An old transaction that somebody holds open does not slow the queue down.")
 def test_an_old_snapshot_does_not_stall_the_queue(install: Install, report: Report, scale: Scale) -> None:
-    executions, dead_rows = scale(1_000, 20_000), scale(200_000, 400_000)
+    executions, dead_rows = scale(4_000, 20_000), scale(200_000, 400_000)
     usual = rate(install(), 300, dead_rows=0)
     kiln = install()
     held = rate(kiln, executions, dead_rows=dead_rows, after_seconds=TURNS_SECONDS)
