@@ -35,8 +35,8 @@ INDEXES = """
 -- A row is in one of these at a time. What they include lets a queue be counted and emptied from them alone: before,
 -- each deleted reply queue and each look at the depths read the whole table.
 DROP INDEX broker.ix_messages_ready, broker.ix_messages_due;
--- (id + 0) is an order that no other index has: where all messages have one priority, the planner would look for those of
--- the other nine along the primary key, through all there are.
+-- (id + 0) is an order that no other index has: where all messages have one priority, the planner would look for those
+-- of the other nine along the primary key, through all there are.
 CREATE INDEX ix_messages_ready ON broker.messages (queue, priority DESC, (id + 0)) INCLUDE (id, ready_at)
     WHERE state = 'ready';
 CREATE INDEX ix_messages_delayed ON broker.messages (ready_at) INCLUDE (queue, id) WHERE state = 'delayed';
