@@ -45,6 +45,8 @@ Transport options
     ``on_claim`` ({})
         queue name to SQL that runs inside the claim: it reads ``claimed`` (columns of `broker.messages`) and returns
         ``message_id`` and ``carried`` (json); what it carried reaches the task in `Delivery.carried`
+    ``kept_exchanges`` (``celeryev``)
+        exchanges that are a log: what is published to them is kept once in `broker.events`, as JSON
     ``on_dead`` (())
         SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns)
 

@@ -31,16 +31,13 @@ PUBLISH = f"""
 WITH published AS (
     INSERT INTO broker.messages
         (queue, priority, state, ready_at, expires_at, function_id, execution_id, payload)
-    VALUES (
+    SELECT
         %(queue)s, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
         now() + %(delay)s::interval,
         now() + %(delay)s::interval
-            + least(%(ttl)s::interval, (
-                SELECT CASE WHEN count(*) = 0 THEN %(undeclared_ttl)s::interval ELSE min(message_ttl) END
-                FROM broker.queues WHERE name = %(queue)s
-            )),
-        %(function_id)s, %(execution_id)s, %(payload)s
-    )
+            + least(%(ttl)s::interval, CASE WHEN name IS NULL THEN %(undeclared_ttl)s::interval ELSE message_ttl END),
+        %(function_id)s::uuid, %(execution_id)s::uuid, %(payload)s::json
+    FROM (SELECT) AS once LEFT JOIN broker.queues ON name = %(queue)s
     RETURNING id
 )
 {_WAKE}

@@ -133,12 +133,13 @@ class Transport(virtual.Transport):  # type: ignore[misc]
 
     def disown(self) -> None:
         """In a child of a fork: the connection, what came through it and the event loop are its parent's."""
+        self._connecting = threading.Lock()
         if self._link is None:
             return
         _of_parents.append(self._link)
         self._link, self._pump, self._renewer, self._loop = None, None, None, None
         self._timers, self._watched, self._writers, self._followed = [], [], {}, {}
-        self._disowned, self._connecting = True, threading.Lock()
+        self._disowned = True
         self.consumer_name = _new_name()
         for channel in self.channels:
             channel.forget()

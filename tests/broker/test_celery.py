@@ -1,5 +1,9 @@
 """Any Celery application can use the transport: plain settings, real workers of every pool."""
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +15,13 @@ from celery import Celery, chain, chord, group
 
 from app.broker import publishing_in
 from app.settings import Settings
-from tests.acceptance.processes import LocalProcess
+from tests.acceptance.processes import ROOT, LocalProcess
 from tests.broker import plain
 
 Rows = Callable[..., list[Any]]
 Start = Callable[..., LocalProcess]
+
+PAGE = ROOT / "docs" / "broker.md"
 
 
 @pytest.fixture
@@ -136,6 +142,28 @@ def test_a_task_settles_its_message_with_its_own_row(celery: Celery, start: Star
     until(lambda: rows("SELECT FROM journal") != [])
     assert rows("SELECT FROM broker.messages") == []
     until(lambda: "succeeded" in worker.logs())
+
+
+def test_the_page_shows_an_application_that_works(settings: Settings, tmp_path: Path, rows: Rows) -> None:
+    # Given the page's application, and the tables that it speaks of
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "shop.py").write_text(code)
+    rows("CREATE TABLE orders (id serial, packed boolean DEFAULT false)")
+    environment = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(tmp_path)}
+    # When orders are placed, one of which is not to be
+    place = "import sys, psycopg, shop; c = psycopg.connect(sys.argv[1]); shop.place_order(c); c.rollback();"
+    place += " shop.place_order(c); c.commit(); c.close()"
+    subprocess.run(
+        [sys.executable, "-c", place, settings.database_url], cwd=ROOT, env=os.environ | environment, check=True
+    )
+    assert rows("SELECT id, packed FROM orders") == [(2, False)]
+    assert rows("SELECT state FROM broker.messages") == [("ready",)]
+    # Then a worker packs it, and message and order change together
+    argv = ["celery", "-A", "shop", "worker", "--pool", "threads", "--loglevel", "info"]
+    worker = LocalProcess("shop", argv, environment=environment, log=tmp_path / "shop.log", needle="ready.")
+    until(lambda: rows("SELECT packed FROM orders") == [(True,)])
+    assert rows("SELECT FROM broker.messages") == []
+    worker.teardown()
 
 
 def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
