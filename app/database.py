@@ -29,8 +29,9 @@ class Base(DeclarativeBase):
 
 
 class Database:
-    """Connections to one PostgreSQL. Safe to create before a fork: the engine is made by the process that first uses
-    it.
+    """Connections to one PostgreSQL, at most `pool_size`, so nobody takes a second one while holding one.
+
+    Safe to create before a fork: the engine is made by the process that first uses it.
     """
 
     def __init__(self, url: str, *, application_name: str = "kiln", pool_size: int = 10) -> None:
@@ -65,8 +66,11 @@ class Database:
             "postgresql+psycopg" + self.url.removeprefix("postgresql"),
             # The hot path is made of single statements; switching is left to those who want a transaction.
             isolation_level="AUTOCOMMIT",
+            # A connection beyond the pool would be made for one statement, which costs PostgreSQL more than thirty of
+            # them and comes when it has most to do; so whoever finds none free waits, for a statement or two.
             pool_size=self._pool_size,
-            max_overflow=2 * self._pool_size,
+            max_overflow=0,
+            pool_use_lifo=True,
             pool_timeout=10,
             connect_args=connect_args,
             # What authors and callers send does not belong into logs.

@@ -54,8 +54,9 @@ def submit_batch(platform: Platform, batch: Batch) -> None:
         _refuse_large(platform, text, pointer=f"/inputs/{place}")
     payload = _message(queries.EACH, priority=BACKGROUND, correlation_id=batch.correlation_id)
     with platform.database.statement() as connection:
-        if not queries.submit_batch(connection, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload):
-            raise _why_not(platform, batch)
+        accepted = queries.submit_batch(connection, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload)
+    if not accepted:
+        raise _why_not(platform, batch)
 
 
 def submit_and_wait(platform: Platform, waiters: Waiters, submission: Submission, *, seconds: float) -> Execution:

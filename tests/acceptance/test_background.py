@@ -68,7 +68,8 @@ def test_a_worker_told_to_stop_leaves_nothing_of_a_group_behind(
     _, execute_worker = celery_setup.worker_cluster
     _until(lambda: done(rows) > 50)
     execute_worker.container.process.terminate()
-    _until(lambda: execute_worker.container.status == "exited")
+    # A child whose last result its worker overlooked waits half a minute before it ends, with nothing in its hands
+    _until(lambda: execute_worker.container.status == "exited", seconds=60)
     assert rows("SELECT FROM broker.messages WHERE state = 'leased'") == []
     assert dict(rows("SELECT status, sum(attempts) FROM executions GROUP BY status")) == {
         "COMPLETED": done(rows),
