@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from kombu import pools
 
 from app.factory import create_app
 from app.local.postgres import EmbeddedPostgres
@@ -26,6 +27,13 @@ for name in [name for name in os.environ if name.startswith("KILN_") or name == 
     del os.environ[name]
 
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def empty_pools() -> Iterator[None]:
+    """Whoever asks workers something leaves a connection in kombu's pools, which live as long as the process."""
+    yield
+    pools.reset()
 
 
 @pytest.fixture(scope="session")
