@@ -1,6 +1,5 @@
 """What a Celery worker does beside its own steps when this transport feeds it."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,15 +20,12 @@ from app.broker.watchdog import Watchdog
 #: How long an event of a task waits for others.
 EVENTS_WAIT_SECONDS: Final = 0.1
 
-#: A child that is free takes what is written to it much sooner.
-HAND_OVER_SECONDS: Final = 2.0
-
 
 def add_bootsteps(app: Celery) -> None:
     """Give the workers of `app` these steps, and those of Celery's own that it knows only of its first transports to
     work.
     """
-    app.steps["consumer"].update([Name, EventBatches, HandOver, Drain, Watch])
+    app.steps["consumer"].update([Name, EventBatches, Drain, Watch])
     worker_process_init.connect(_obey_parent_only, weak=False)
     app.amqp_cls = Amqp
     app.conf.worker_consumer = KeepingConsumer
@@ -91,32 +87,6 @@ class EventBatches(bootsteps.StartStopStep):  # type: ignore[misc]
         """Send what is left."""
         if consumer.event_dispatcher is not None:
             ignore_errors(consumer, consumer.event_dispatcher.flush)
-
-
-class HandOver(bootsteps.StartStopStep):  # type: ignore[misc]
-    """When a worker is told to stop: nothing new is claimed, and what was claimed reaches a child or goes back.
-
-    Celery's prefork pool writes to its children from the event loop, which has ended by then: a message claimed in the
-    last moment stays in its buffer, and the worker waits for its result for ever.
-    """
-
-    requires = ("celery.worker.consumer:Tasks",)
-
-    def stop(self, consumer: Any) -> None:
-        """Run the loop until every job has been accepted; give the others up, so that their messages are released."""
-        pool: Any = getattr(consumer.pool, "_pool", None)
-        if consumer.blueprint.state == bootsteps.RUN or not hasattr(pool, "outbound_buffer"):
-            return  # Only the connection is made anew, or another kind of pool has no such buffer.
-        if consumer.task_consumer is not None:
-            ignore_errors(consumer, consumer.task_consumer.cancel)
-        loop, deadline = consumer.hub.create_loop(), time.monotonic() + HAND_OVER_SECONDS
-        while _unaccepted(pool) and time.monotonic() < deadline:
-            try:
-                next(loop)
-            except StopIteration:
-                loop = consumer.hub.create_loop()
-        if _unaccepted(pool):
-            pool.flush()
 
 
 class Watch(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -201,7 +171,3 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]
 
 def _obey_parent_only(**_kwargs: object) -> None:
     draining.obey_parent_only()
-
-
-def _unaccepted(pool: Any) -> bool:
-    return any(not job._accepted for job in tuple(pool._cache.values()))  # noqa: SLF001 - billiard has no other word for it
