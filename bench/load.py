@@ -11,6 +11,9 @@ from typing import Final
 
 PATIENCE_SECONDS: Final = 60
 
+#: Connections at a time, as `select` can watch; what is due beyond them waits, and its waiting counts.
+MOST_CONNECTIONS: Final = 500
+
 
 def request_bytes(method: str, path: str, body: bytes = b"", *, headers: str = "") -> bytes:
     """One request; `headers` are whole lines."""
@@ -120,12 +123,13 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float, status:
     free, busy = [Client(port) for _ in range(16)], list[Client]()
     while due_at is not None or busy:
         now = time.monotonic()
-        while due_at is not None and due_at <= now:
+        while due_at is not None and due_at <= now and len(busy) < MOST_CONNECTIONS:
             client = free.pop() if free else Client(port)
             client.send(request, due_at=due_at)
             busy.append(client)
             due_at = next(arrivals, None)
-        wait = PATIENCE_SECONDS if due_at is None else max(due_at - time.monotonic(), 0)
+        full = len(busy) == MOST_CONNECTIONS
+        wait = PATIENCE_SECONDS if due_at is None or full else max(due_at - time.monotonic(), 0)
         for client in load.answered(busy, wait):
             busy.remove(client)
             free.append(client)

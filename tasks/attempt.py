@@ -35,4 +35,4 @@ def attempt(platform: Platform, delivery: Delivery, give_up: Callable[[], bool],
 def _give_back(platform: Platform, delivery: Delivery) -> None:
     """If not even this succeeds, the lease runs out and the message returns by itself."""
     with psycopg.connect(platform.database.url, autocommit=True) as connection:
-        release(connection, delivery, delay_seconds=BACKOFF_BASE ** (delivery.token - 1))
+        release(connection, delivery, delay_seconds=BACKOFF_BASE ** (delivery.deliveries - 1))

@@ -164,9 +164,10 @@ class Channel(DeclaringChannel):
         else:
             statement = statements.TAKE
         messages: list[dict[str, Any]] = []
-        for message_id, priority, deliveries, losses, payload, carried in self.link.execute(statement, parameters):
+        rows = self.link.execute(statement, parameters)
+        for message_id, priority, token, deliveries, losses, payload, carried in rows:
             cursor.passed(priority, message_id)
-            delivery = Delivery(message_id, deliveries, losses, carried)
+            delivery = Delivery(message_id, token, deliveries, losses, carried)
             if not _is_message(payload):
                 if leased:
                     self.bury(delivery, reason="undecodable")
@@ -186,6 +187,7 @@ class Channel(DeclaringChannel):
         hook = self.on_claim.get(queue)
         return statements.CLAIM.format(
             acknowledging=statements.ACKNOWLEDGING if acknowledging else "",
+            durability="" if acknowledging else statements.FORGETTABLE,
             on_claim=statements.CLAIM_CARRYING.format(hook=hook) if hook else statements.CLAIM_PLAIN,
         )
 
@@ -347,12 +349,13 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
     """
     if _moment((payload.get("headers") or {}).get("eta")):
         payload["headers"]["eta"] = None
-    payload["properties"]["delivery_info"]["redelivered"] = delivery.token > 1
+    payload["properties"]["delivery_info"]["redelivered"] = delivery.deliveries > 1
     payload["properties"] |= {
         "delivery_tag": delivery.tag,
         "delivery": {
             "message_id": delivery.message_id,
             "token": delivery.token,
+            "deliveries": delivery.deliveries,
             "losses": delivery.losses,
             "carried": delivery.carried,
         },

@@ -34,7 +34,9 @@ class Delivery:
 
     message_id: int
     token: int
-    """How often the message has been delivered; with the id, the lease token."""
+    """With the id it holds the lease; every delivery has another."""
+    deliveries: int
+    """How often the message has been delivered, this time included."""
     losses: int
     """How many holders died with it before."""
     carried: Any = None

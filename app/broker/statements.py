@@ -2,8 +2,8 @@
 transaction unless said.
 
 A message moves ``ready → leased → (deleted)``; ``delayed → ready`` when its time comes, ``leased → ready`` when its
-lease runs out or is given back, and to ``dead`` when that has happened too often. The lease token is the pair
-(id, deliveries): a claim raises `deliveries`, so a superseded holder's token hits no row.
+lease runs out or is given back, and to ``dead`` when that has happened too often. Each claim makes a token by chance:
+with the id it holds the lease, and that of a superseded holder hits no row.
 
 What the planner believes of a queue is often wrong: a moment ago it was empty, or full. So some conditions are worded
 in such a way that only one index serves them. (id + 0) is an order that the primary key has not. And a message has a
@@ -78,14 +78,17 @@ _CANDIDATES = """
     LIMIT %(limit)s
 """
 
-#: Lease ready messages of one queue. `{acknowledging}` deletes what was finished since; `{on_claim}` joins what travels
-#: along.
+_LEASED = """state = 'leased', holder = %(holder)s, token = (random() * 2147483647)::integer,
+        deliveries = deliveries + 1, ready_at = now() + %(lease)s"""
+
+#: Lease ready messages of one queue. `{acknowledging}` deletes what was finished since, `{durability}` may be
+#: FORGETTABLE where nothing was; `{on_claim}` joins what travels along.
 CLAIM = f"""
 WITH {{acknowledging}}candidate AS ({_CANDIDATES}), claimed AS (
     UPDATE broker.messages AS message
-    SET state = 'leased', holder = %(holder)s, deliveries = deliveries + 1, ready_at = now() + %(lease)s
+    SET {_LEASED}
     FROM candidate
-    WHERE message.id = candidate.id
+    WHERE message.id = candidate.id{{durability}}
     RETURNING message.*
 ){{on_claim}}
 ORDER BY claimed.priority DESC, claimed.id
@@ -94,7 +97,7 @@ ORDER BY claimed.priority DESC, claimed.id
 #: A part of a larger statement: lease more of what its worker holds already, for a task that goes on with the next
 #: messages by itself. They are of the same queue and priority and come after `%(after)s`; none is taken that was
 #: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
-TAKE_ALONG = """along AS (
+TAKE_ALONG = f"""along AS (
     SELECT id FROM broker.messages
     WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id + 0 > %(after)s
       AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
@@ -107,14 +110,14 @@ TAKE_ALONG = """along AS (
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE broker.messages AS message
-    SET state = 'leased', holder = %(holder)s, deliveries = deliveries + 1, ready_at = now() + %(lease)s
+    SET {_LEASED}
     FROM along
     WHERE message.id = along.id
     RETURNING message.*
 )"""
 
 _HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
-    WHERE message.id = held.id AND message.deliveries = held.token AND message.holder IS NOT NULL"""
+    WHERE message.id = held.id AND message.token = held.token AND message.holder IS NOT NULL"""
 
 #: Whoever sleeps over a queue that something was given back to is woken: it may lie behind that consumer's cursor,
 #: where no beat looks.
@@ -133,11 +136,11 @@ GIVE_BACK = f"""returned AS (
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
-SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
+SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
 CLAIM_CARRYING = """, hook AS (
 {hook}
 )
-SELECT claimed.id, priority, deliveries, losses, payload, carried
+SELECT claimed.id, priority, token, deliveries, losses, payload, carried
 FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
 
 #: Claim and delete at once, for consumers that never acknowledge.
@@ -145,13 +148,13 @@ TAKE = f"""
 WITH candidate AS ({_CANDIDATES}), claimed AS (
     DELETE FROM broker.messages AS message USING candidate WHERE message.id = candidate.id RETURNING message.*
 )
-SELECT id, priority, deliveries, losses, payload, NULL::json AS carried FROM claimed ORDER BY priority DESC, id
+SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed ORDER BY priority DESC, id
 """
 
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
 SETTLE = """
 DELETE FROM broker.messages
-WHERE id = %(message_id)s AND deliveries = %(token)s AND holder IS NOT NULL
+WHERE id = %(message_id)s AND token = %(token)s AND holder IS NOT NULL
 RETURNING id
 """
 
@@ -159,12 +162,17 @@ RETURNING id
 ACKNOWLEDGE = """
 DELETE FROM broker.messages AS message
 USING unnest(%(acked_ids)s::bigint[], %(acked_tokens)s::integer[]) AS acked (id, token)
-WHERE message.id = acked.id AND message.deliveries = acked.token AND message.holder IS NOT NULL
+WHERE message.id = acked.id AND message.token = acked.token AND message.holder IS NOT NULL
 """
 
 #: The same as a part of CLAIM. That one row is not touched twice in a statement is certain: a leased message is no
 #: candidate.
 ACKNOWLEDGING = f"acknowledged AS ({ACKNOWLEDGE}), "
+
+#: The claim is answered before it is on disk. A crash of PostgreSQL that forgets it leaves the message as it was, to be
+#: claimed again; whoever works on it already shows a token that no row has. Whatever is committed durably afterwards
+#: puts the claim on disk too.
+FORGETTABLE = " AND set_config('synchronous_commit', 'off', true) = 'off'"
 
 #: Renew the leases of everything that a consumer has in its hands; answers those that still hold.
 RENEW = f"""

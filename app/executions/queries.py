@@ -113,7 +113,7 @@ WITH ended AS (
     )
 ), settled AS (
     DELETE FROM broker.messages AS message USING ended
-    WHERE message.id = ended.message_id AND message.deliveries = ended.token AND message.holder IS NOT NULL
+    WHERE message.id = ended.message_id AND message.token = ended.token AND message.holder IS NOT NULL
     RETURNING message.id
 ), finished AS (
     UPDATE executions AS execution
@@ -127,7 +127,7 @@ WITH ended AS (
     RETURNING settled.id
 ), {statements.TAKE_ALONG}, begun AS ({BEGIN})
 SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FROM finished) AS finished,
-       (SELECT json_agg(json_build_array(execution_id, id, deliveries, losses, carried) ORDER BY id)
+       (SELECT json_agg(json_build_array(execution_id, id, token, deliveries, losses, carried) ORDER BY id)
         FROM claimed LEFT JOIN begun ON begun.message_id = claimed.id) AS taken
 """
 

@@ -55,7 +55,7 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
     """After a failure of the platform: whether it was the last that is tolerated, so that the execution has been
     FAILED.
     """
-    if delivery.token < MAX_DELIVERIES:
+    if delivery.deliveries < MAX_DELIVERIES:
         return False
     end = Finish.by_platform(ErrorType.INFRASTRUCTURE, "the platform failed to run this; the operators' logs say why")
     finish(platform, Claimed(execution_id, delivery), end)

@@ -54,7 +54,7 @@ def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, n
 
 def give_up(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> bool:
     """After a failure of the platform: whether it was the last that is tolerated, and the version is now FAILED."""
-    if delivery.token < MAX_DELIVERIES:
+    if delivery.deliveries < MAX_DELIVERIES:
         return False
     _fail(platform, delivery, function_id, number, PLATFORM_FAILED)
     return True

@@ -19,7 +19,9 @@ PARTS = 6
 
 def claim_ms(url: str, *, messages: int, held: bool, cursor: bool = True) -> list[float]:
     """The median claim of each sixth of so many messages that go through, in milliseconds."""
-    claim = statements.CLAIM.format(acknowledging=statements.ACKNOWLEDGING, on_claim=statements.CLAIM_PLAIN)
+    claim = statements.CLAIM.format(
+        acknowledging=statements.ACKNOWLEDGING, durability="", on_claim=statements.CLAIM_PLAIN
+    )
     parameters: dict[str, Any] = {"queue": "bench", "limit": BATCH, "holder": "bench", "lease": "15 s"}
     parameters |= {"acked_ids": [], "acked_tokens": []}
     place, spent = Cursor(), []

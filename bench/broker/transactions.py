@@ -56,7 +56,9 @@ def rates(url: str) -> dict[str, float]:
 def floor(url: str, *, batch: int) -> dict[str, float]:
     """Messages a second that one psycopg connection inserts, and claims while it deletes those before."""
     insert = "INSERT INTO broker.messages (queue, payload) SELECT 'floor', %s::json FROM generate_series(1, %s)"
-    claim = statements.CLAIM.format(acknowledging=statements.ACKNOWLEDGING, on_claim=statements.CLAIM_PLAIN)
+    claim = statements.CLAIM.format(
+        acknowledging=statements.ACKNOWLEDGING, durability="", on_claim=statements.CLAIM_PLAIN
+    )
     parameters: dict[str, Any] = {"queue": "floor", "limit": batch, "holder": "floor", "lease": "15 s"}
     parameters |= {"priorities": [0], "after": [0], "acked_ids": [], "acked_tokens": []}
     payload = json.dumps({"body": "x" * 600})

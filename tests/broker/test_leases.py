@@ -25,7 +25,7 @@ def test_a_silent_consumers_message_goes_to_the_next_as_another_delivery(connect
     # Then the next consumer gets it, and knows that a holder was lost
     (message,) = receive(connect(polling_interval=0.1), queue)
     delivery = Delivery.of(message.properties)
-    assert (delivery.token, delivery.losses) == (2, 1)
+    assert (delivery.deliveries, delivery.losses) == (2, 1)
 
 
 def test_a_renewed_lease_is_kept(connect: Connect, queue: Queue, rows: Rows) -> None:
@@ -36,7 +36,7 @@ def test_a_renewed_lease_is_kept(connect: Connect, queue: Queue, rows: Rows) -> 
         holder.drain_events(timeout=5)
         for _ in range(4):
             time.sleep(0.2)
-            connect().default_channel.connection.pump.beat()
+            assert not connect(polling_interval=0.05).default_channel.claim("work", 1)
         assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", 1)]
         got[0].ack()
 
@@ -55,7 +55,39 @@ def test_a_superseded_lease_settles_nothing(
     database.rollback()
     release(database, first)
     database.commit()
-    assert rows("SELECT state, deliveries FROM broker.messages") == [("leased", second.token)]
+    assert rows("SELECT state, token FROM broker.messages") == [("leased", second.token)]
+
+
+def test_a_claim_that_a_crash_forgot_settles_nothing(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    # Given a claim that was answered and is not on disk
+    connection = connect()
+    publish(connection, "work", queue)
+    forgotten = Delivery.of(connection.default_channel.claim("work", 1)[0]["properties"])
+    # When the row is as it was before, and somebody claims it: for the first time, as far as anybody can see
+    rows("UPDATE broker.messages SET state = 'ready', holder = NULL, token = NULL, deliveries = 0")
+    again = Delivery.of(connect().default_channel.claim("work", 1)[0]["properties"])
+    assert (again.message_id, again.deliveries) == (forgotten.message_id, forgotten.deliveries)
+    # Then the first one holds nothing
+    with pytest.raises(LeaseLost):
+        settle(database, forgotten)
+    settle(database, again)
+
+
+@pytest.mark.parametrize(("acknowledging", "commit"), [(False, "off"), (True, "on")])
+def test_only_claims_that_acknowledge_wait_for_the_disk(
+    connect: Connect, queue: Queue, acknowledging: bool, commit: str
+) -> None:
+    shown = "SELECT id AS message_id, to_json(current_setting('synchronous_commit')) AS carried FROM claimed"
+    connection = connect(on_claim={"work": shown})
+    channel = connection.default_channel
+    channel.connection.link.execute("SET synchronous_commit = on")
+    publish(connection, 1, queue)
+    publish(connection, 2, queue)
+    finished = [Delivery.of(message["properties"]) for message in channel.claim("work", 1)]
+    (message,) = channel.claim("work", 1, acknowledged=finished if acknowledging else ())
+    assert Delivery.of(message["properties"]).carried == commit
 
 
 def test_a_message_given_back_for_later_is_delayed(

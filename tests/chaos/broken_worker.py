@@ -24,7 +24,7 @@ from app.broker.transport import Transport
 from app.executions import queries, running
 
 _TOKEN = re.compile(
-    r" AND (?:message\.)?deliveries = (?:%\(token\)s|(?:held|acked|ended)\.token)"
+    r" AND (?:message\.)?token = (?:%\(token\)s|(?:held|acked|ended)\.token)"
     r"| AND execution\.attempts = (?:%\(attempt\)s|ended\.attempt)"
 )
 

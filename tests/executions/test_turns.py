@@ -92,7 +92,7 @@ def test_each_end_is_guarded_by_its_own_lease(
     @contextmanager
     def attempted(claimed: Claimed) -> Iterator[None]:
         if str(claimed.execution_id) == ids[5]:
-            rows("UPDATE broker.messages SET deliveries = deliveries + 1 WHERE execution_id = %s", claimed.execution_id)
+            rows("UPDATE broker.messages SET token = token + 1 WHERE execution_id = %s", claimed.execution_id)
         yield
 
     child.take_turn(attempted)
