@@ -143,6 +143,11 @@ def hasty() -> None:
     watchdog.SILENT_SECONDS, watchdog.WAITED_SECONDS = 4, 2  # type: ignore[misc]
 
 
+def hopeless() -> None:
+    """A database that is away, or has no connection left, is a fault like any other."""
+    Transport.connection_errors = Transport.recoverable_connection_errors = (psycopg.InterfaceError,)  # type: ignore[assignment]
+
+
 def leaking() -> None:
     """Something is kept of every message."""
     kept: list[bytearray] = []
@@ -165,6 +170,7 @@ _BREAKS: dict[str, Callable[[], Any]] = {
         forgiving,
         hasty,
         hoarding,
+        hopeless,
         idle,
         leaking,
         mortal,
