@@ -94,8 +94,8 @@ class Settings:
         "KILN_HOSTS",
         "",
         _names,
-        "Names that the API is called by, with commas between; `*` for any. Otherwise loopback's while it listens there, "
-        "and any elsewhere.",
+        "Names that the API is called by, with commas between; `*` for any. Otherwise loopback's while it listens "
+        "there, and any elsewhere.",
     )
     home: Path = _setting(
         "KILN_HOME", ".kiln", _home, "Data of the embedded server, caches and generated secrets (0700)."
