@@ -87,7 +87,7 @@ class Pump:
         self._ahead: defaultdict[str, int] = defaultdict(int)
         self._claimed_at: defaultdict[str, float] = defaultdict(float)
         self._buffers: defaultdict[tuple[Consuming, str], deque[dict[str, Any]]] = defaultdict(deque)
-        self._acknowledged: list[Delivery] = []
+        self._finished: dict[str, Delivery] = {}
         self._restarts = Restarts()
         self._beats = 0
         self._beaten_at = time.monotonic()
@@ -155,17 +155,19 @@ class Pump:
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a finished message with the next claim or flush."""
-        self._acknowledged.append(delivery)
+        self._finished[delivery.tag] = delivery
 
     def flush(self) -> None:
-        """Delete what was finished since the last claim."""
-        done = self._finished()
+        """Delete what was finished since the last claim. Any thread may call it."""
+        done = list(self._finished.values())
         if done:
             self._link.execute(statements.ACKNOWLEDGE, {f"acked_{name}": values for name, values in held(done).items()})
+            self._forget(done)
 
-    def _finished(self) -> list[Delivery]:
-        done, self._acknowledged = self._acknowledged, []
-        return done
+    def _forget(self, done: Sequence[Delivery]) -> None:
+        """The database knows that these are finished. Until it does, each claim and flush says so again."""
+        for delivery in done:
+            self._finished.pop(delivery.tag, None)
 
     def read_ahead(self) -> list[Delivery]:
         """What was claimed and is not delivered yet."""
@@ -263,7 +265,7 @@ class Pump:
         delivered = self._empty_buffer(channel, queue)
         capacity = channel.free_capacity(queue)
         if queue in self._wanted and capacity:
-            self._buffers[channel, queue].extend(self._claim(channel, queue, capacity))
+            self._claim(channel, queue, capacity)
             delivered += self._empty_buffer(channel, queue)
         return delivered
 
@@ -274,28 +276,34 @@ class Pump:
             delivered += 1
         return delivered
 
-    def _claim(self, channel: Consuming, queue: str, capacity: int) -> list[dict[str, Any]]:
+    def _claim(self, channel: Consuming, queue: str, capacity: int) -> None:
         # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
         # arrives meanwhile.
         self._wanted.discard(queue)
+        self._claims += 1
         leased = channel.acknowledges(queue)
         limit = capacity + (self._look_ahead(queue) if leased else 0)
-        cursor = self._cursors[queue]
-        self._claims += 1
-        done = self._finished() if leased else ()
-        messages = channel.claim(queue, limit, leased=leased, cursor=cursor, acknowledged=done)
-        if len(messages) < limit and not cursor.at_the_beginning:
+        claimed = self._claim_once(channel, queue, limit)
+        if claimed < limit and not self._cursors[queue].at_the_beginning:
             # Something may have been given back, or committed late, behind the cursor.
-            cursor.restart()
-            messages += channel.claim(queue, limit - len(messages), leased=leased, cursor=cursor)
-        if messages and leased:
+            self._cursors[queue].restart()
+            claimed += self._claim_once(channel, queue, limit - claimed)
+        if claimed and leased:
             self.claimed_at = time.monotonic()
-        if len(messages) < limit:
+        if claimed < limit:
             self._fell_asleep()
         else:
             self._wanted.add(queue)
             self._grew_busy()
-        return messages
+
+    def _claim_once(self, channel: Consuming, queue: str, limit: int) -> int:
+        """Claim into the buffer, so that what one claim brought is known even where the next fails; answers how many."""
+        leased = channel.acknowledges(queue)
+        done = list(self._finished.values()) if leased else []
+        claimed = channel.claim(queue, limit, leased=leased, cursor=self._cursors[queue], acknowledged=done)
+        self._forget(done)
+        self._buffers[channel, queue].extend(claimed)
+        return len(claimed)
 
     def _look_ahead(self, queue: str) -> int:
         """How many messages beyond its capacity a consumer that is quick with them takes along."""

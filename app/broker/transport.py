@@ -256,12 +256,15 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._renewer.start()
 
     def renew(self) -> None:
-        """Renew every lease that is held here, and say that the consumer lives. Called from a thread of its own."""
+        """Renew every lease that is held here, say again what the database refused to hear, and that the consumer lives.
+        Called from a thread of its own.
+        """
         deliveries = self.pump.read_ahead()
         for channel in list(self.channels):
             deliveries += channel.qos.deliveries()
         if deliveries:
             self.link.execute(statements.RENEW, held(deliveries) | {"lease": timedelta(seconds=self._lease_seconds)})
+        self.pump.flush()
         self.pump.live_on()
 
     def keep(self, exchange: str, body: str) -> None:

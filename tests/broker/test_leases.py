@@ -9,6 +9,7 @@ import pytest
 from kombu import Connection, Consumer, Message, Queue
 
 from app.broker import Delivery, LeaseLost, release, settle
+from app.broker.cursor import LAG_SECONDS
 from tests.broker.sending import publish, receive
 
 Connect = Callable[..., Connection]
@@ -127,3 +128,68 @@ def test_what_is_acknowledged_is_not_forgotten_by_those_who_need_not(
         pump.flush()
     # Then it is deleted all the same
     assert rows("SELECT FROM broker.messages") == []
+
+
+def test_an_acknowledgement_that_the_database_refused_is_said_again(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    # Given a message in hand whose row somebody has locked
+    connection = connect(lease_seconds=1)
+    publish(connection, "work", queue)
+    (message,) = receive(connection, queue)
+    database.execute("SELECT FROM broker.messages FOR UPDATE")
+    connection.transport.link.execute("SET statement_timeout = '0.1s'")
+    # When its acknowledgement is given up by the server
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        message.ack()
+    database.rollback()
+    # Then it is said again before the lease has run out, though nobody asks for it
+    time.sleep(0.7)
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_a_claim_that_the_database_refused_forgets_no_acknowledgement(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a finished message whose deletion waits for the next claim
+    connection = connect()
+    channel, pump = connection.default_channel, connection.transport.pump
+    publish(connection, 1, queue)
+    publish(connection, 2, queue)
+    with Consumer(channel, [queue], on_message=lambda _: None, prefetch_count=1):
+        pump.acknowledge(Delivery.of(channel.claim("work", 1)[0]["properties"]))
+        # When that claim is refused
+        channel.on_claim = {"work": "SELECT nonsense"}
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.drain_events(timeout=5)
+        # Then the one after it takes the acknowledgement along
+        channel.on_claim = {}
+        pump.want("work")
+        connection.drain_events(timeout=5)
+        assert rows("SELECT state, payload ->> 'body' FROM broker.messages") == [("leased", "2")]
+
+
+def test_what_was_claimed_is_delivered_although_the_next_claim_was_refused(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a consumer whose cursor has moved on
+    rows("CREATE TABLE shares (message_id bigint, carried json)")
+    connection, got = connect(polling_interval=30), list[Message]()
+    channel = connection.default_channel
+    with Consumer(channel, [queue], on_message=got.append, prefetch_count=10):
+        publish(connection, "first", queue)
+        connection.drain_events(timeout=5)
+        for _ in range(2):
+            time.sleep(LAG_SECONDS)
+            connection.transport.pump._cursors["work"].parameters()
+        # When it claims a message, and its second look from the beginning is refused
+        channel.on_claim = {
+            "work": "INSERT INTO shares SELECT id, to_json(share) "
+            "FROM (SELECT 1 / count(*) AS share FROM claimed) AS each LEFT JOIN claimed ON true RETURNING *"
+        }
+        publish(connection, "second", queue)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.drain_events(timeout=5)
+        # Then it has that message
+        connection.drain_events(timeout=0)
+    assert [message.payload for message in got] == ["first", "second"]
