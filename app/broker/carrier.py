@@ -12,7 +12,8 @@ class Carrier(Protocol):
     """The connection, and everybody else who uses it."""
 
     link: Link
-    consumer_name: str
+    holder: str
+    """In whose name its messages are leased."""
     prefetch_count: int
     """How many messages its channels may hold together; 0 without a limit."""
 

@@ -159,7 +159,7 @@ class Channel(DeclaringChannel):
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
         if leased:
             statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
-            parameters |= {"holder": self._name, "lease": self.lease}
+            parameters |= {"holder": self._holder, "lease": self.lease}
             parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
         else:
             statement = statements.TAKE
@@ -167,7 +167,7 @@ class Channel(DeclaringChannel):
         rows = self.link.execute(statement, parameters)
         for message_id, priority, token, deliveries, losses, payload, carried in rows:
             cursor.passed(priority, message_id)
-            delivery = Delivery(message_id, token, deliveries, losses, carried)
+            delivery = Delivery(message_id, token, deliveries, losses, carried, self._holder)
             if not _is_message(payload):
                 if leased:
                     self.bury(delivery, reason="undecodable")
@@ -180,8 +180,8 @@ class Channel(DeclaringChannel):
         return messages
 
     @property
-    def _name(self) -> str:
-        return self.connection.consumer_name if self.connection is not None else ""
+    def _holder(self) -> str:
+        return self.connection.holder if self.connection is not None else ""
 
     def _claim_statement(self, queue: str, *, acknowledging: bool) -> str:
         hook = self.on_claim.get(queue)
@@ -214,7 +214,7 @@ class Channel(DeclaringChannel):
         if ahead:
             self.release(ahead, losses=0, requeues=0)
         if queue in self._automatic:
-            topology.delete_automatic_queue(self.link, queue, consumer=self._name)
+            topology.delete_automatic_queue(self.link, queue)
 
     def deliver(self, queue: str, raw: dict[str, Any]) -> None:
         """Hand a claimed message to a consumer of the queue; several on this channel take turns."""
@@ -358,6 +358,7 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
             "deliveries": delivery.deliveries,
             "losses": delivery.losses,
             "carried": delivery.carried,
+            "holder": delivery.holder,
         },
     }
     return payload

@@ -41,6 +41,8 @@ class Delivery:
     """How many holders died with it before."""
     carried: Any = None
     """What the claim brought along (the transport's ``on_claim``)."""
+    holder: str = ""
+    """In whose name it is held: the worker's, also in its children."""
 
     @classmethod
     def of(cls, properties: Mapping[str, Any]) -> Self:

@@ -28,8 +28,9 @@ BUSY_AFTER: Final = 8
 HORIZON = timedelta(seconds=10)
 EVER = timedelta(days=36500)
 
-#: A consumer that has not beaten for so long is busy with its work, not dead: whoever counts consumers waits longer.
-SILENCE_SECONDS: Final = 4.0
+#: A consumer that does not beat, being asleep or at work, says so often that it lives: to operators, one that is silent
+#: for 15 seconds has gone.
+LIFE_SECONDS: Final = 5.0
 
 #: A consumer that has had nothing to do for so long takes its time.
 DOZE_SECONDS: Final = 30.0
@@ -74,11 +75,12 @@ class Pump:
         link: Link,
         name: str,
         *,
+        node: str | None,
         on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
     ) -> None:
-        self._link, self._name = link, name
+        self._link, self._name, self._node = link, name, node
         self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
         self._channels: dict[str, str] = {}
         self._consumers: Counter[str] = Counter()
@@ -113,6 +115,8 @@ class Pump:
         """Begin with a queue: listen first, then look, so that nothing falls between. It is woken by its own name, or
         by that of the exchange that `wakes` it.
         """
+        if not self._channels:
+            self._arrive()
         self._consumers[queue] += 1
         self._channels[queue] = channel_of(wakes or queue)
         self._link.listen(self._channels[queue])
@@ -132,7 +136,7 @@ class Pump:
         if self._channels:
             self._link.execute(statements.ANNOUNCE, self._alive())
         else:
-            self._link.execute(statements.DEPART, {"name": self._name})
+            self._depart()
 
     def give_back(self, channel: Consuming, queue: str) -> list[Delivery]:
         """What was claimed ahead for a channel, which consumes from the queue no more."""
@@ -141,13 +145,20 @@ class Pump:
         buffer.clear()
         return ahead
 
-    def rename(self, name: str) -> None:
+    def rename(self, name: str, node: str) -> None:
         """Go by another name from now on; what is held stays with the old one."""
         if self._channels:
-            self._link.execute(statements.DEPART, {"name": self._name})
-        self._name = name
+            self._depart()
+        self._name, self._node = name, node
         if self._channels:
+            self._arrive()
             self._link.execute(statements.ANNOUNCE, self._alive())
+
+    def _arrive(self) -> None:
+        self._link.execute(statements.ARRIVE, {"name": self._name})
+
+    def _depart(self) -> None:
+        self._link.execute(statements.DEPART, {"name": self._name})
 
     def want(self, *queues: str) -> None:
         """There may be something ready in these queues."""
@@ -208,8 +219,8 @@ class Pump:
         return time.monotonic() - self.claimed_at > DOZE_SECONDS
 
     def live_on(self) -> None:
-        """Say that we live, where no beat has said so for a while. Any thread may call it."""
-        if self._channels and time.monotonic() - self._beaten_at > SILENCE_SECONDS:
+        """Say that we live, where no beat has said so lately. Any thread may call it."""
+        if self._channels and time.monotonic() - self._beaten_at >= LIFE_SECONDS - 1:
             self._link.execute(statements.ANNOUNCE, self._alive())
 
     def _beat_parameters(self, horizon: timedelta) -> dict[str, Any]:
@@ -223,7 +234,7 @@ class Pump:
         }
 
     def _alive(self) -> dict[str, Any]:
-        return {"name": self._name, "queues": self.queues, "idle": self.idle}
+        return {"name": self._name, "node": self._node, "queues": self.queues, "idle": self.idle}
 
     def run_out(self, channels: Sequence[Consuming]) -> bool:
         """Deliver until nothing is wanted or nobody has room; answers whether anything was done.
@@ -297,7 +308,7 @@ class Pump:
             self._grew_busy()
 
     def _claim_once(self, channel: Consuming, queue: str, limit: int) -> int:
-        """Claim into the buffer, so that what one claim brought is known even where the next fails; answers how many."""
+        """Claim into the buffer, so that what it brought is known though the next statement fails; answers how many."""
         leased = channel.acknowledges(queue)
         done = list(self._finished.values()) if leased else []
         claimed = channel.claim(queue, limit, leased=leased, cursor=self._cursors[queue], acknowledged=done)
@@ -337,4 +348,4 @@ class Pump:
         """Say that we go, having flushed what was finished."""
         self.flush()
         if self._channels:
-            self._link.execute(statements.DEPART, {"name": self._name})
+            self._depart()

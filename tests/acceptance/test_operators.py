@@ -21,7 +21,7 @@ def test_operators_look_and_steer(
     kiln: Client, celery_setup: CeleryTestSetup, celery_setup_app: Celery, environment: dict[str, str], rows: Rows
 ) -> None:
     """One pair of workers answers all of them: starting it takes longer than any."""
-    nodes = [row[0] for row in rows("SELECT name FROM broker.consumers WHERE name LIKE '%%@%%' ORDER BY name")]
+    nodes = [row[0] for row in rows("SELECT node FROM broker.consumers WHERE node IS NOT NULL ORDER BY node")]
     assert [node.partition("@")[0] for node in nodes] == ["compile", "execute"]
     inspect, control = celery_setup_app.control.inspect(timeout=3), celery_setup_app.control
 
@@ -62,7 +62,7 @@ def test_operators_look_and_steer(
 
     # A worker that is told to end ends, and says so.
     control.broadcast("shutdown", destination=[nodes[0]])
-    until(lambda: not rows("SELECT FROM broker.consumers WHERE name = %s", nodes[0]))
+    until(lambda: not rows("SELECT FROM broker.consumers WHERE node = %s", nodes[0]))
 
 
 def test_what_is_revoked_ends(kiln: Client, celery_setup_app: Celery, environment: dict[str, str], rows: Rows) -> None:
