@@ -1,5 +1,6 @@
 """Celery's own tools work on this broker as on any other."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -130,6 +131,18 @@ def test_workers_that_mingle_and_gossip_know_each_other(
     kiln.compiled(function_id)
     outputs = [kiln("POST", f"/functions/{function_id}/execute", json={"input": n}).json()["output"] for n in range(20)]
     assert outputs == list(range(20))
+
+
+def test_workers_of_one_command_are_steered_apart(
+    celery_setup: CeleryTestSetup, celery_setup_app: Celery, new_worker: Callable[..., LocalProcess]
+) -> None:
+    first, second = new_worker("execute", "twin"), new_worker("execute", "twin")
+    inspect, host = celery_setup_app.control.inspect(timeout=2), socket.gethostname()
+    assert {f"twin@{host}", f"twin@{host}-2"} < set(inspect.ping())
+    first.teardown()
+    assert f"twin@{host}-2" in inspect.ping()
+    assert f"twin@{host}" not in inspect.ping()
+    assert second.status == "running"
 
 
 def joined(worker: LocalProcess) -> str:
