@@ -14,9 +14,22 @@ ON CONFLICT (name) DO UPDATE
 SET used_at = now(), message_ttl = excluded.message_ttl, expires = excluded.expires, auto_delete = excluded.auto_delete
 """
 _ALL = OF_QUEUE.format(queue="%(queue)s")
-DELETE_QUEUE = f"""
-WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s),
-     emptied AS (DELETE FROM broker.messages WHERE id IN ({_ALL}))
+#: What waits goes first, for which no claim waits; then what is leased, in the order in which its holders lock it.
+DELETE_QUEUE = """
+WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s), emptied AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'ready'
+        UNION ALL SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'delayed'
+    )
+    RETURNING true
+), taken_away AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT message.id FROM (SELECT count(*) FROM emptied) AS before, broker.messages AS message
+        WHERE id IN (SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'leased')
+        ORDER BY message.id
+        FOR UPDATE OF message
+    )
+)
 DELETE FROM broker.queues WHERE name = %(queue)s
 """
 DELETE_AUTOMATIC_QUEUE = f"""

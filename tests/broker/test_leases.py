@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -10,6 +11,8 @@ from kombu import Connection, Consumer, Message, Queue
 
 from app.broker import Delivery, LeaseLost, release, settle
 from app.broker.cursor import LAG_SECONDS
+from app.broker.delivery import held
+from app.broker.statements import RENEW
 from tests.broker.sending import publish, receive
 
 Connect = Callable[..., Connection]
@@ -193,3 +196,40 @@ def test_what_was_claimed_is_delivered_although_the_next_claim_was_refused(
         # Then it has that message
         connection.drain_events(timeout=0)
     assert [message.payload for message in got] == ["first", "second"]
+
+
+def test_a_queue_is_deleted_while_leases_are_renewed(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    """Neither waits for the other, which would end with an error for one of them."""
+    # Given a consumer with two messages in hand, the first of which somebody has locked
+    connection = connect()
+    for number in range(2):
+        publish(connection, number, queue)
+    first, second = receive(connection, queue, 2)
+    database.execute("SELECT FROM broker.messages ORDER BY id LIMIT 1 FOR UPDATE")
+    with ThreadPoolExecutor() as threads:
+        # When another deletes the queue, and the consumer renews what it has, in whatever order
+        deleting = threads.submit(connect().default_channel.queue_delete, "work")
+        until(lambda: waiting(rows) == 1)
+        deliveries = [Delivery.of(message.properties) for message in (second, first)]
+        renewing = threads.submit(connection.transport.link.execute, RENEW, held(deliveries) | {"lease": "15 s"})
+        until(lambda: waiting(rows) == 2)
+        database.rollback()
+        # Then both end
+        deleting.result(timeout=10)
+        renewing.result(timeout=10)
+    assert rows("SELECT FROM broker.messages") == rows("SELECT FROM broker.queues") == []
+
+
+def waiting(rows: Rows) -> int:
+    """How many sessions wait for a lock."""
+    return len(rows("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
