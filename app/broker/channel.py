@@ -68,6 +68,7 @@ class Channel(DeclaringChannel):
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
         self._receivers: dict[str, deque[Receiver]] = {}
+        self._unsaid = connection.unsaid
 
     @property
     def lease(self) -> timedelta:
@@ -248,9 +249,13 @@ class Channel(DeclaringChannel):
             self.qos.prefetch_count = prefetch_count
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Delete the message if its token still holds, now or with the next claim."""
+        """Delete the message if its token still holds, now or with the next claim; after a lost connection, over the
+        next one.
+        """
         if self.connection is not None:
             self.connection.acknowledge(delivery)
+        else:
+            self._unsaid.finished[delivery.tag] = delivery
 
     def release(
         self, deliveries: Sequence[Delivery], *, losses: int, requeues: int, delay: timedelta = _AT_ONCE

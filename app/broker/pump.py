@@ -15,6 +15,7 @@ from app.broker import statements
 from app.broker.cursor import Cursor, Restarts
 from app.broker.delivery import Delivery, held
 from app.broker.link import Link, channel_of
+from app.broker.unsaid import Unsaid, forget
 
 #: A batch that was done sooner than this may be followed by a larger one; one that took longer than the second holds
 #: what another consumer could do.
@@ -76,11 +77,12 @@ class Pump:
         name: str,
         *,
         node: str | None,
+        unsaid: Unsaid,
         on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
     ) -> None:
-        self._link, self._name, self._node = link, name, node
+        self._link, self._name, self._node, self._unsaid = link, name, node, unsaid
         self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
         self._channels: dict[str, str] = {}
         self._consumers: Counter[str] = Counter()
@@ -89,7 +91,6 @@ class Pump:
         self._ahead: defaultdict[str, int] = defaultdict(int)
         self._claimed_at: defaultdict[str, float] = defaultdict(float)
         self._buffers: defaultdict[tuple[Consuming, str], deque[dict[str, Any]]] = defaultdict(deque)
-        self._finished: dict[str, Delivery] = {}
         self._restarts = Restarts()
         self._beats = 0
         self._beaten_at = time.monotonic()
@@ -166,19 +167,23 @@ class Pump:
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a finished message with the next claim or flush."""
-        self._finished[delivery.tag] = delivery
+        self._unsaid.finished[delivery.tag] = delivery
 
     def flush(self) -> None:
-        """Delete what was finished since the last claim. Any thread may call it."""
-        done = list(self._finished.values())
+        """Delete what was finished since the last claim, and give back what a lost connection had claimed ahead. Any
+        thread may call it.
+        """
+        done, ahead = list(self._unsaid.finished.values()), list(self._unsaid.unbegun.values())
         if done:
             self._link.execute(statements.ACKNOWLEDGE, {f"acked_{name}": values for name, values in held(done).items()})
-            self._forget(done)
+            forget(done, self._unsaid.finished)
+        if ahead:
+            self._link.execute(statements.UNCLAIM, held(ahead))
+            forget(ahead, self._unsaid.unbegun)
 
-    def _forget(self, done: Sequence[Delivery]) -> None:
-        """The database knows that these are finished. Until it does, each claim and flush says so again."""
-        for delivery in done:
-            self._finished.pop(delivery.tag, None)
+    def lose(self) -> None:
+        """The connection has gone, and its consumers with it: what was claimed ahead for them is for others."""
+        self._unsaid.unbegun.update((delivery.tag, delivery) for delivery in self.read_ahead())
 
     def read_ahead(self) -> list[Delivery]:
         """What was claimed and is not delivered yet."""
@@ -195,9 +200,10 @@ class Pump:
                     self._on_told(queue, heard[channel])
 
     def beat(self) -> None:
-        """Say that we live, make due messages ready, and want the queues that have some."""
+        """Say what is unsaid and that we live, make due messages ready, and want the queues that have some."""
         if not self._channels:
             return
+        self.flush()
         restart = self._restarts.due
         if restart:
             for cursor in self._cursors.values():
@@ -310,9 +316,9 @@ class Pump:
     def _claim_once(self, channel: Consuming, queue: str, limit: int) -> int:
         """Claim into the buffer, so that what it brought is known though the next statement fails; answers how many."""
         leased = channel.acknowledges(queue)
-        done = list(self._finished.values()) if leased else []
+        done = list(self._unsaid.finished.values()) if leased else []
         claimed = channel.claim(queue, limit, leased=leased, cursor=self._cursors[queue], acknowledged=done)
-        self._forget(done)
+        forget(done, self._unsaid.finished)
         self._buffers[channel, queue].extend(claimed)
         return len(claimed)
 

@@ -128,14 +128,16 @@ _WOKEN = """CASE WHEN message.state = 'ready' AND EXISTS (
         SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
     ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
 
-#: A part of a larger statement: give back what a task took along and did not begin, as if it had not been claimed, but
-#: for `deliveries`. Rows: `returned`.
-GIVE_BACK = f"""returned AS (
+#: Give back what was claimed and not begun, as if it had not been claimed, but for `deliveries`.
+UNCLAIM = f"""
     UPDATE broker.messages AS message
     SET state = 'ready', holder = NULL, ready_at = now()
     FROM {_HELD}
     RETURNING message.execution_id, {_WOKEN}
-)"""
+"""
+
+#: The same as a part of a larger statement. Rows: `returned`.
+GIVE_BACK = f"returned AS ({UNCLAIM})"
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """

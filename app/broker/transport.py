@@ -22,6 +22,7 @@ from app.broker.events import Event, EventReader, EventWriter
 from app.broker.link import Link
 from app.broker.pump import LIFE_SECONDS, Consuming, Pump
 from app.broker.renewing import Renewer
+from app.broker.unsaid import Unsaid, forget_everything, unsaid_at
 from app.broker.urls import without_password
 
 #: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
@@ -41,6 +42,7 @@ _of_parents: list[Link] = []
 def _after_fork() -> None:
     for transport in list(_transports):
         transport.disown()
+    forget_everything()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -117,6 +119,11 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         return self._link
 
     @property
+    def unsaid(self) -> Unsaid:
+        """What this process has to say to the database, over this connection or another."""
+        return unsaid_at(address_of(self.client))
+
+    @property
     def connected(self) -> Link | None:
         """The connection, where there is one."""
         return self._link
@@ -167,6 +174,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._link,
             self.holder,
             node=self._node,
+            unsaid=self.unsaid,
             on_told=self._told,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
@@ -185,6 +193,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._avail_channels.clear()
         for renewer in self._renewers.values():
             renewer.stop()
+        if self._pump is not None:
+            self._pump.lose()
         if self._link is not None:
             self._link.close()
 

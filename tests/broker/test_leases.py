@@ -13,7 +13,7 @@ from app.broker import Delivery, LeaseLost, release, settle
 from app.broker.cursor import LAG_SECONDS
 from app.broker.delivery import held
 from app.broker.statements import RENEW
-from tests.broker.sending import publish, receive
+from tests.broker.sending import drain, nothing_arrives, publish, receive
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
@@ -196,6 +196,57 @@ def test_what_was_claimed_is_delivered_although_the_next_claim_was_refused(
         # Then it has that message
         connection.drain_events(timeout=0)
     assert [message.payload for message in got] == ["first", "second"]
+
+
+def test_what_is_done_after_its_connection_was_lost_is_acknowledged_over_the_next(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a message in hand whose connection was lost, as Celery finds out
+    connection = connect()
+    publish(connection, "work", queue)
+    (message,) = receive(connection, queue)
+    cut(rows)
+    with pytest.raises(connection.connection_errors):
+        connection.drain_events(timeout=5)
+    connection.collect()
+    connection.close()
+    assert rows("SELECT state FROM broker.messages") == [("leased",)]
+    # When its work is done, then the next connection says so
+    message.ack()
+    assert nothing_arrives(connect(), queue)
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_what_a_lost_connection_had_claimed_ahead_is_given_back_over_the_next(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a consumer that claimed three messages and fails with the first
+    connection, got = connect(), list[Message]()
+    for number in range(3):
+        publish(connection, number, queue)
+    with Consumer(connection.default_channel, [queue], on_message=fail, prefetch_count=3):
+        with pytest.raises(ZeroDivisionError):
+            connection.drain_events(timeout=5)
+        assert rows("SELECT count(*) FROM broker.messages WHERE state = 'leased'") == [(3,)]
+        # When its connection is lost
+        cut(rows)
+    connection.collect()
+    # Then the next one gets the others, long before their leases end
+    other = connect()
+    with Consumer(other.default_channel, [queue], on_message=got.append):
+        drain(other)
+    assert [message.payload for message in got] == [1, 2]
+    assert rows("SELECT DISTINCT losses, requeues FROM broker.messages") == [(0, 0)]
+
+
+def fail(_message: Message) -> None:
+    """What a consumer must not do."""
+    raise ZeroDivisionError
+
+
+def cut(rows: Rows) -> None:
+    """End every connection to the test's database."""
+    rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 
 
 def test_a_queue_is_deleted_while_leases_are_renewed(

@@ -128,6 +128,15 @@ def renew(worker: Worker) -> None:
     transport.renew()
 
 
+def unclaim(worker: Worker) -> None:
+    """Give back what a lost connection had claimed ahead."""
+    delivery = worker.leased()
+    transport: Any = worker.channel.connection
+    transport.unsaid.unbegun[delivery.tag] = delivery
+    Recorder.sent.clear()
+    worker.pump.flush()
+
+
 def submit(worker: Worker) -> None:
     """Accept an execution."""
     submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
@@ -194,6 +203,7 @@ HOT = [
     Case("ACKNOWLEDGE", acknowledge, {PRIMARY}),
     Case("RENEW", renew, {PRIMARY}),
     Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
+    Case("UNCLAIM", unclaim, {PRIMARY}),
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
     Case("PUBLISH", lambda w: w.publish(""), set()),
