@@ -35,8 +35,8 @@ Transport options
         how many messages beyond its prefetch limit a consumer may take along while it is quick with them
     ``loss_limit`` (3), ``requeue_limit`` (20)
         how many holders may die with a message, and how often it may be given back, before it is set aside
-    ``consumer_name`` (host:pid:number)
-        who holds the leases, as operators read it
+    ``consumer_name`` (its host, process and some digits)
+        what operators call who consumes and holds; two may be called the same
     ``message_schema`` (none)
         the newest value of the header ``schema`` that this consumer understands; a newer message is given back for
         others, for five seconds at a time, and set aside when none of them came

@@ -68,6 +68,7 @@ class Channel(DeclaringChannel):
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
         self._receivers: dict[str, deque[Receiver]] = {}
+        self._unsaid = connection.unsaid
 
     @property
     def lease(self) -> timedelta:
@@ -160,7 +161,7 @@ class Channel(DeclaringChannel):
         parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
         if leased:
             statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
-            parameters |= {"holder": self._name, "lease": self.lease}
+            parameters |= {"holder": self._holder, "lease": self.lease}
             parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
         else:
             statement = statements.TAKE
@@ -168,7 +169,7 @@ class Channel(DeclaringChannel):
         rows = self.link.execute(statement, parameters)
         for message_id, priority, token, deliveries, losses, payload, carried in rows:
             cursor.passed(priority, message_id)
-            delivery = Delivery(message_id, token, deliveries, losses, carried)
+            delivery = Delivery(message_id, token, deliveries, losses, carried, self._holder)
             if not _is_message(payload):
                 if leased:
                     self.bury(delivery, reason="undecodable")
@@ -181,8 +182,8 @@ class Channel(DeclaringChannel):
         return messages
 
     @property
-    def _name(self) -> str:
-        return self.connection.consumer_name if self.connection is not None else ""
+    def _holder(self) -> str:
+        return self.connection.holder if self.connection is not None else ""
 
     def _claim_statement(self, queue: str, *, acknowledging: bool) -> str:
         hook = self.on_claim.get(queue)
@@ -215,7 +216,7 @@ class Channel(DeclaringChannel):
         if ahead:
             self.release(ahead, losses=0, requeues=0)
         if queue in self._automatic:
-            topology.delete_automatic_queue(self.link, queue, consumer=self._name)
+            topology.delete_automatic_queue(self.link, queue)
 
     def deliver(self, queue: str, raw: dict[str, Any]) -> None:
         """Hand a claimed message to a consumer of the queue; several on this channel take turns."""
@@ -249,9 +250,13 @@ class Channel(DeclaringChannel):
             self.qos.prefetch_count = prefetch_count
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Delete the message if its token still holds, now or with the next claim."""
+        """Delete the message if its token still holds, now or with the next claim; after a lost connection, over the
+        next one.
+        """
         if self.connection is not None:
             self.connection.acknowledge(delivery)
+        else:
+            self._unsaid.finished[delivery.tag] = delivery
 
     def release(
         self, deliveries: Sequence[Delivery], *, losses: int, requeues: int, delay: timedelta = _AT_ONCE
@@ -359,6 +364,7 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
             "deliveries": delivery.deliveries,
             "losses": delivery.losses,
             "carried": delivery.carried,
+            "holder": delivery.holder,
         },
     }
     return payload

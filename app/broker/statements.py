@@ -19,6 +19,9 @@ from collections.abc import Sequence
 _WAKE = """SELECT pg_notify(%(channel)s, '') FROM published
 WHERE EXISTS (SELECT FROM broker.consumers WHERE idle AND %(queue)s = ANY (queues)) LIMIT 1"""
 
+#: The two keys of a consumer's lock: "kiln", and its own.
+_PRESENCE = "1802071150, broker.presence_key(%(name)s)"
+
 #: The messages of one queue that people have not to look at, by the index of each state.
 OF_QUEUE = """
     SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'ready'
@@ -127,14 +130,16 @@ _WOKEN = """CASE WHEN message.state = 'ready' AND EXISTS (
         SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
     ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
 
-#: A part of a larger statement: give back what a task took along and did not begin, as if it had not been claimed, but
-#: for `deliveries`. Rows: `returned`.
-GIVE_BACK = f"""returned AS (
+#: Give back what was claimed and not begun, as if it had not been claimed, but for `deliveries`.
+UNCLAIM = f"""
     UPDATE broker.messages AS message
     SET state = 'ready', holder = NULL, ready_at = now()
     FROM {_HELD}
     RETURNING message.execution_id, {_WOKEN}
-)"""
+"""
+
+#: The same as a part of a larger statement. Rows: `returned`.
+GIVE_BACK = f"returned AS ({UNCLAIM})"
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
@@ -213,15 +218,31 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
+#: Say that a consumer lives.
+ANNOUNCE = """
+    INSERT INTO broker.consumers (name, node, queues, idle) VALUES (%(name)s, %(node)s, %(queues)s, %(idle)s)
+    ON CONFLICT (name) DO UPDATE
+    SET node = excluded.node, queues = excluded.queues, idle = excluded.idle, seen_at = now()
+"""
+
+#: The session of a consumer holds this lock from before its first word to its last, and PostgreSQL gives it back when
+#: the session ends: a consumer is present, as AMQP has it, for as long as its connection lasts, and not only while it
+#: speaks. It may sleep, be at work, be stopped with its whole machine, and clocks may be set: its queues wait for it.
+#: Where the connection ends, its owner learns of that and declares them again.
+ARRIVE = f"SELECT pg_advisory_lock_shared({_PRESENCE})"
+
+#: Say that a consumer has gone.
+DEPART = f"""
+WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
+SELECT pg_advisory_unlock_shared({_PRESENCE})
+"""
+
 #: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it
 #: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
 #: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
 #: since is not read again and again; from time to time it is unbounded.
 BEAT = f"""
-WITH alive AS (
-    INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
-    ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
-), lost AS (
+WITH alive AS ({ANNOUNCE}), lost AS (
     SELECT id FROM broker.messages
     WHERE state = 'leased' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
     ORDER BY ready_at
@@ -260,12 +281,13 @@ GROUP BY name
 """
 
 #: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
-#: went without a word. Rows that another is tidying are skipped: two that waited for each other's would never end.
+#: went without a word, for whom publishers would notify in vain. Rows that another is tidying are skipped: two that
+#: waited for each other's would never end.
 TIDY = f""", in_use AS (
     UPDATE broker.queues SET used_at = now(), was_consumed = true WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (expires IS NOT NULL OR auto_delete)
-          AND name IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+          AND name IN (SELECT unnest(queues) FROM broker.present_consumers)
         FOR UPDATE SKIP LOCKED
     )
 ), expired AS (
@@ -280,7 +302,7 @@ TIDY = f""", in_use AS (
     DELETE FROM broker.queues WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (used_at < now() - expires OR auto_delete AND was_consumed AND used_at < now() - interval '30 seconds')
-          AND name NOT IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+          AND name NOT IN (SELECT unnest(queues) FROM broker.present_consumers)
         FOR UPDATE SKIP LOCKED
     )
     RETURNING name
@@ -292,21 +314,14 @@ TIDY = f""", in_use AS (
     )
 ), gone AS (
     DELETE FROM broker.consumers WHERE name IN (
-        SELECT name FROM broker.consumers WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED
+        SELECT name FROM broker.consumers
+        WHERE seen_at < now() - interval '15 seconds' AND name NOT IN (SELECT name FROM broker.present_consumers)
+        FOR UPDATE SKIP LOCKED
     )
 )"""
 
 #: Say that a consumer has more than enough to do, or that it found nothing more and must be woken.
 SET_IDLE = "UPDATE broker.consumers SET idle = %(idle)s WHERE name = %(name)s"
-
-#: Say that a consumer lives, before its first beat.
-ANNOUNCE = """
-INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
-ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
-"""
-
-#: Say that a consumer has gone.
-DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s"
 
 
 def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:

@@ -128,6 +128,15 @@ def renew(worker: Worker) -> None:
     transport.renew()
 
 
+def unclaim(worker: Worker) -> None:
+    """Give back what a lost connection had claimed ahead."""
+    delivery = worker.leased()
+    transport: Any = worker.channel.connection
+    transport.unsaid.unbegun[delivery.tag] = delivery
+    Recorder.sent.clear()
+    worker.pump.flush()
+
+
 def submit(worker: Worker) -> None:
     """Accept an execution."""
     submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
@@ -194,6 +203,7 @@ HOT = [
     Case("ACKNOWLEDGE", acknowledge, {PRIMARY}),
     Case("RENEW", renew, {PRIMARY}),
     Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
+    Case("UNCLAIM", unclaim, {PRIMARY}),
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
     Case("PUBLISH", lambda w: w.publish(""), set()),
@@ -309,7 +319,7 @@ def test_a_plan_that_is_made_while_there_is_nothing_is_good_for_much(
 
 def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement]]) -> None:
     # The consumers' own table is small.
-    elsewhere = {"SET_IDLE", "ANNOUNCE", "DEPART", "OF_QUEUE"}
+    elsewhere = {"SET_IDLE", "ANNOUNCE", "ARRIVE", "DEPART", "OF_QUEUE"}
     everything = "".join(statement.text for list_ in sent.values() for statement in list_)
     for name, text in vars(statements).items():
         if name.isupper() and not name.startswith("_") and name not in elsewhere:
