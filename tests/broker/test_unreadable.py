@@ -84,6 +84,20 @@ def test_what_is_no_message_is_set_aside_by_whoever_claims_it(
     assert rows("SELECT reason, payload::text FROM broker.dead WHERE true OR task = ''") == [("undecodable", payload)]
 
 
+def test_what_cannot_be_shown_dies_like_everything_else(
+    connect: Connect, queue: Queue, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = HOOKS | {"loss_limit": 1, "lease_seconds": 0.05}
+    publish(connect(), 1, queue, headers={"h": "a\0b\ud800"})
+    assert len(connect(**options).default_channel.claim("work", 1)) == 1
+    time.sleep(0.1)
+    pump = connect(**options).default_channel.connection.pump
+    pump.consuming("other")
+    pump.beat()
+    assert rows("SELECT reason FROM broker.dead") == [("worker_lost",)]
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("encoding", ["5", "[1]", '"rot13"', '"base64"'])
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_body_that_cannot_be_decoded_is_set_aside(
