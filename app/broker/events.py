@@ -52,14 +52,14 @@ Event = tuple[str, str]
 #: Append events in batches, and tell their numbers to whoever reads.
 APPEND = """
 WITH happened AS (
-    SELECT event, place, place / %(batch)s AS turn
-    FROM json_array_elements(broker.readable(%(events)s::json)) WITH ORDINALITY AS happened (event, place)
+    SELECT event, (number - 1) / %(batch)s AS turn, (number - 1) %% %(batch)s AS place
+    FROM json_array_elements(broker.readable(%(events)s::json)) WITH ORDINALITY AS listed (event, number)
 ), batch AS (
     SELECT turn, nextval('broker.event_batches') AS number
     FROM (SELECT DISTINCT turn FROM happened ORDER BY turn) AS turns
 ), kept AS (
     INSERT INTO broker.events (id, type, worker, task_id, event)
-    SELECT number << 16 | place %% %(batch)s, event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
+    SELECT number << 16 | place, event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
     FROM happened JOIN batch USING (turn)
 )
 SELECT pg_notify(%(channel)s, number::text) FROM batch

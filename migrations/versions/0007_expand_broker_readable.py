@@ -17,7 +17,7 @@ CREATE FUNCTION broker.readable(document json) RETURNS json LANGUAGE sql STABLE 
         '\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..', '\\ufffd', 'gi'
     )::json END
 $$;
-COMMENT ON FUNCTION broker.readable IS 'The same, with U+FFFD for what PostgreSQL cannot show: NUL and halves of surrogates';
+COMMENT ON FUNCTION broker.readable IS 'The same, with U+FFFD for NULs and halves of surrogate pairs';
 """
 
 VIEWS = """
