@@ -48,9 +48,13 @@ Transport options
     ``kept_exchanges`` (``celeryev``)
         exchanges that are a log: what is published to them is kept once in `broker.events`, as JSON
     ``on_dead`` (())
-        SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns)
+        SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns).
+        A message with which one fails dies without it, and the log says ``message.hook_failed``
 
 The tables come from the migrations; connecting creates nothing.
+
+A message may hold any text, also a NUL or half of a surrogate pair; PostgreSQL keeps them and fails to show them, with
+all that stands beside. Statements read `payload` through ``broker.readable(payload)``, which replaces them.
 """
 
 from kombu.transport import TRANSPORT_ALIASES

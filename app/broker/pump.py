@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
-from app.broker import statements
+from app.broker import dying, statements
 from app.broker.cursor import Cursor, Restarts
 from app.broker.delivery import Delivery, held
 from app.broker.link import Link, channel_of
@@ -211,8 +211,8 @@ class Pump:
         began = self._beaten_at = time.monotonic()
         tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
         self._beats += 1
-        statement = statements.with_hooks(statements.BEAT, self._on_dead, tidy=tidy)
-        for queue, moved in self._link.execute(statement, self._beat_parameters(EVER if restart else HORIZON)):
+        parameters = self._beat_parameters(EVER if restart else HORIZON)
+        for queue, moved in dying.beat(self._link, self._on_dead, parameters, tidy=tidy):
             if moved:
                 self._cursors[queue].restart()
             self._wanted.add(queue)

@@ -143,11 +143,11 @@ GIVE_BACK = f"returned AS ({UNCLAIM})"
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
-SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
+SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried FROM claimed"""
 CLAIM_CARRYING = """, hook AS (
 {hook}
 )
-SELECT claimed.id, priority, token, deliveries, losses, payload, carried
+SELECT claimed.id, priority, token, deliveries, losses, payload::text, carried
 FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
 
 #: Claim and delete at once, for consumers that never acknowledge.
@@ -155,7 +155,8 @@ TAKE = f"""
 WITH candidate AS ({_CANDIDATES}), claimed AS (
     DELETE FROM broker.messages AS message USING candidate WHERE message.id = candidate.id RETURNING message.*
 )
-SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed ORDER BY priority DESC, id
+SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried
+FROM claimed ORDER BY priority DESC, id
 """
 
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
@@ -235,6 +236,23 @@ ARRIVE = f"SELECT pg_advisory_lock_shared({_PRESENCE})"
 DEPART = f"""
 WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
 SELECT pg_advisory_unlock_shared({_PRESENCE})
+"""
+
+#: What BEAT is about to set aside, and how it is done to one of them: for when a hook fails.
+DYING = """
+SELECT id FROM broker.messages
+WHERE state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+ORDER BY ready_at
+LIMIT 1000
+"""
+BURY_LOST = """
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = 'dead', dead_reason = 'worker_lost', died_at = now(), holder = NULL, losses = losses + 1
+    WHERE id = %(message_id)s AND state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+    RETURNING message.*
+){on_dead}
+SELECT id, state FROM moved
 """
 
 #: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it

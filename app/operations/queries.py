@@ -36,10 +36,10 @@ FROM executions WHERE id > first_id_at(now() - interval '15 minutes')
 
 MESSAGES = """
 SELECT id, queue, state, priority, deliveries, losses, broker.node_of(holder) AS holder, function_id, execution_id,
-       payload->'headers'->>'task' AS task, payload->'headers'->>'correlation' AS correlation_id, enqueued_at,
+       headers ->> 'task' AS task, headers ->> 'correlation' AS correlation_id, enqueued_at,
        extract(epoch FROM now() - enqueued_at) AS age_seconds,
        CASE WHEN state = 'leased' THEN ready_at END AS leased_until
-FROM broker.messages
+FROM broker.messages CROSS JOIN LATERAL (SELECT broker.readable(payload) -> 'headers') AS read (headers)
 WHERE queue = %(queue)s AND id > coalesce(%(after)s::bigint, 0)
 ORDER BY id
 LIMIT %(limit)s

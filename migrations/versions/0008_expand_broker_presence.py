@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -35,7 +35,8 @@ COMMENT ON VIEW broker.present_consumers IS 'Who consumes: whose session lasts, 
 IN_FLIGHT = """
 CREATE OR REPLACE VIEW broker.in_flight AS
 SELECT id, queue, {holder} AS holder, priority, deliveries, losses, function_id, execution_id,
-       payload #>> '{{headers,task}}' AS task, now() - enqueued_at AS age, ready_at - now() AS lease_left
+       broker.readable(payload) #>> '{{headers,task}}' AS task, now() - enqueued_at AS age,
+       ready_at - now() AS lease_left
 FROM broker.messages WHERE state = 'leased';
 """
 

@@ -21,7 +21,7 @@ from kombu import Connection
 from sqlalchemy import Connection as Database
 from sqlalchemy import create_engine
 
-from app.broker import Delivery, register_transport, settle, statements
+from app.broker import Delivery, dying, register_transport, settle, statements
 from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
@@ -137,6 +137,16 @@ def unclaim(worker: Worker) -> None:
     worker.pump.flush()
 
 
+def bury_lost(worker: Worker) -> None:
+    """Set aside what lost its last holder."""
+    lost = worker.leased()
+    worker.plain.execute(
+        "UPDATE broker.messages SET ready_at = now(), losses = 9 WHERE id = %(id)s", {"id": lost.message_id}
+    )
+    Recorder.sent.clear()
+    assert dying.bury_lost(worker.channel.link, worker.channel.on_dead, loss_limit=10)
+
+
 def submit(worker: Worker) -> None:
     """Accept an execution."""
     submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
@@ -205,6 +215,7 @@ HOT = [
     Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
     Case("UNCLAIM", unclaim, {PRIMARY}),
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
+    Case("DYING and BURY_LOST", bury_lost, {"ix_messages_leased", PRIMARY, "_pkey"}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
     Case("PUBLISH", lambda w: w.publish(""), set()),
     Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
