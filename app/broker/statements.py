@@ -201,17 +201,6 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
-#: Set a leased message aside for a person to look at.
-BURY = f"""
-WITH moved AS (
-    UPDATE broker.messages AS message
-    SET state = 'dead', dead_reason = %(reason)s, died_at = now(), holder = NULL
-    FROM {_HELD}
-    RETURNING message.*
-){{on_dead}}
-SELECT id, state FROM moved
-"""
-
 #: What BEAT is about to set aside, and how it is done to one of them: for when a hook fails.
 DYING = """
 SELECT id FROM broker.messages
@@ -226,6 +215,17 @@ WITH moved AS (
     WHERE id = %(message_id)s AND state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
     RETURNING message.*
 ){on_dead}
+SELECT id, state FROM moved
+"""
+
+#: Set a leased message aside for a person to look at.
+BURY = f"""
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = 'dead', dead_reason = %(reason)s, died_at = now(), holder = NULL
+    FROM {_HELD}
+    RETURNING message.*
+){{on_dead}}
 SELECT id, state FROM moved
 """
 
