@@ -208,6 +208,23 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
+#: What BEAT is about to set aside, and how it is done to one of them: for when a hook fails.
+DYING = """
+SELECT id FROM broker.messages
+WHERE state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+ORDER BY ready_at
+LIMIT 1000
+"""
+BURY_LOST = """
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = 'dead', dead_reason = 'worker_lost', died_at = now(), holder = NULL, losses = losses + 1
+    WHERE id = %(message_id)s AND state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+    RETURNING message.*
+){on_dead}
+SELECT id, state FROM moved
+"""
+
 #: Set a leased message aside for a person to look at.
 BURY = f"""
 WITH moved AS (
@@ -236,23 +253,6 @@ ARRIVE = f"SELECT pg_advisory_lock_shared({_PRESENCE})"
 DEPART = f"""
 WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
 SELECT pg_advisory_unlock_shared({_PRESENCE})
-"""
-
-#: What BEAT is about to set aside, and how it is done to one of them: for when a hook fails.
-DYING = """
-SELECT id FROM broker.messages
-WHERE state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
-ORDER BY ready_at
-LIMIT 1000
-"""
-BURY_LOST = """
-WITH moved AS (
-    UPDATE broker.messages AS message
-    SET state = 'dead', dead_reason = 'worker_lost', died_at = now(), holder = NULL, losses = losses + 1
-    WHERE id = %(message_id)s AND state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
-    RETURNING message.*
-){on_dead}
-SELECT id, state FROM moved
 """
 
 #: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it

@@ -116,7 +116,11 @@ def test_an_event_that_cannot_be_kept_is_dropped_alone(
     celery: Celery, connect: Connect, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given events that are no JSON or have no type, or whose id is too long for an index, within groups and beside them
-    dropped = [{"runtime": float("nan")}, {"type": None}, {"uuid": "".join(map(str, range(100_000)))}]
+    dropped: list[dict[str, Any]] = [
+        {"runtime": float("nan")},
+        {"type": None},
+        {"uuid": "".join(map(str, range(100_000)))},
+    ]
     with connect() as sender:
         channel = sender.default_channel
         for number, strange in enumerate(dropped):

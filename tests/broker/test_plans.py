@@ -120,14 +120,6 @@ def acknowledge(worker: Worker) -> None:
     worker.pump.flush()
 
 
-def renew(worker: Worker) -> None:
-    """Renew what is held."""
-    worker.channel.basic_get("execute")
-    Recorder.sent.clear()
-    transport: Any = worker.channel.connection
-    transport.renew()
-
-
 def unclaim(worker: Worker) -> None:
     """Give back what a lost connection had claimed ahead."""
     delivery = worker.leased()
@@ -145,6 +137,14 @@ def bury_lost(worker: Worker) -> None:
     )
     Recorder.sent.clear()
     assert dying.bury_lost(worker.channel.link, worker.channel.on_dead, loss_limit=10)
+
+
+def renew(worker: Worker) -> None:
+    """Renew what is held."""
+    worker.channel.basic_get("execute")
+    Recorder.sent.clear()
+    transport: Any = worker.channel.connection
+    transport.renew()
 
 
 def submit(worker: Worker) -> None:

@@ -55,11 +55,12 @@ def test_a_name_that_is_no_text_is_refused(connect: Connect, database: Any, name
     connection = connect()
     channel = connection.default_channel
     message = channel.prepare_message("hello")
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: channel.basic_publish(message, "", name),
         lambda: channel.basic_publish(message, name, "key"),
         lambda: channel.queue_declare(name),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(connection.channel_errors, match=r"NUL|surrogate"):
             attempt()
     with publishing_in(database), pytest.raises(connection.channel_errors):
