@@ -255,10 +255,10 @@ WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
 SELECT pg_advisory_unlock_shared({_PRESENCE})
 """
 
-#: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it
-#: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
-#: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
-#: since is not read again and again; from time to time it is unbounded.
+#: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; what
+#: has expired goes; and it learns which of its queues have something beyond its cursors. Any number of processes may do
+#: it: rows that another is moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that
+#: what was dealt with since is not read again and again; from time to time it is unbounded.
 BEAT = f"""
 WITH alive AS ({ANNOUNCE}), lost AS (
     SELECT id FROM broker.messages
@@ -269,9 +269,18 @@ WITH alive AS ({ANNOUNCE}), lost AS (
 ), due AS (
     SELECT id FROM broker.messages
     WHERE state = 'delayed' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
+      AND (expires_at IS NULL OR expires_at > now())
     ORDER BY ready_at
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
+), expired AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT id FROM broker.messages
+        WHERE expires_at <= now() AND state IN ('ready', 'delayed')
+        ORDER BY expires_at
+        LIMIT 5000
+        FOR UPDATE SKIP LOCKED
+    )
 ), ripe AS (
     SELECT id, true AS lost FROM lost UNION ALL SELECT id, false FROM due
 ), moved AS (
@@ -292,28 +301,20 @@ WHERE moved.queue IS NOT NULL OR EXISTS (
     WHERE cursor.queue = name AND EXISTS (
         SELECT FROM broker.messages AS message
         WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority
-          AND message.id + 0 > cursor.id
+          AND message.id + 0 > cursor.id AND (message.expires_at IS NULL OR message.expires_at > now())
     )
 )
 GROUP BY name
 """
 
-#: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
-#: went without a word, for whom publishers would notify in vain. Rows that another is tidying are skipped: two that
-#: waited for each other's would never end.
+#: A part of BEAT, done now and then: queues that end by themselves go, and so do consumers that went without a word,
+#: for whom publishers would notify in vain. Rows that another is tidying are skipped: two that waited for each other's
+#: would never end.
 TIDY = f""", in_use AS (
     UPDATE broker.queues SET used_at = now(), was_consumed = true WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (expires IS NOT NULL OR auto_delete)
           AND name IN (SELECT unnest(queues) FROM broker.present_consumers)
-        FOR UPDATE SKIP LOCKED
-    )
-), expired AS (
-    DELETE FROM broker.messages WHERE id IN (
-        SELECT id FROM broker.messages
-        WHERE expires_at <= now() AND state IN ('ready', 'delayed')
-        ORDER BY expires_at
-        LIMIT 1000
         FOR UPDATE SKIP LOCKED
     )
 ), ended AS (
