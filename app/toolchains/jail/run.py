@@ -24,19 +24,18 @@ def run(
     outputs: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     readable: Sequence[Path] = (),
-    writable: Sequence[Path] = (),
     limits: JailLimits = _DEFAULT_LIMITS,
     scratch: Path | None = None,
 ) -> JailResult:
     """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
 
     `argv[0]` is an absolute path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
-    worker's. Outside its directory it may read the system's libraries and what `readable` names, and change what
-    `writable` names, which is not for programs that read what a user wrote; all of it must exist. `scratch` is where
-    the directory is made, by default the system's place for temporary files. Blocks until the program and all it
-    started have ended. Raises JailError when the program could not be run; how it ended is in the result.
+    worker's. Outside its directory it may read the system's libraries and what `readable` names; all of it must
+    exist. `scratch` is where the directory is made, by default the system's place for temporary files. Blocks until the
+    program and all it started have ended. Raises JailError when the program could not be run; how it ended is in the
+    result.
     """
-    for path in (Path(argv[0]), *readable, *writable):
+    for path in (Path(argv[0]), *readable):
         if not path.is_absolute() or not path.exists():
             message = f"{path} is not there"
             raise JailError(message)
@@ -49,7 +48,6 @@ def run(
             directory=job.path,
             environment={**(environment or {}), "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
             readable=(Path(argv[0]), *readable),
-            writable=writable,
         )
         ended = supervise(command, stdin=stdin, limits=limits)
         taken, refused, too_large = _take(job, outputs, limits)

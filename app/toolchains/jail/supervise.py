@@ -50,7 +50,6 @@ class Command:
     directory: Path
     environment: Mapping[str, str]
     readable: Sequence[Path]
-    writable: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,11 @@ def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
         *(limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files),
         *(limits.processes, limits.memory_bytes, limits.files_bytes),
     )
-    paths = [f"+{path}" for path in command.readable] + [f"={path}" for path in command.writable]
+    paths = map(str, command.readable)
     arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
     if not wrap:
         return arguments
-    return wrapping.wrapped(
-        arguments, directory=command.directory, readable=command.readable, writable=command.writable
-    )
+    return wrapping.wrapped(arguments, directory=command.directory, readable=command.readable)
 
 
 def _in_memory(content: bytes) -> int:

@@ -3,7 +3,7 @@
 Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
 the standard library is needed, of which it imports the little that starts quickly:
 
-    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [+READABLE …] [=WRITABLE …] \\
+    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
         -- PROGRAM [ARGUMENT …]
 
 The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker; USER
@@ -56,12 +56,10 @@ class Job:
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
         self.program = arguments[end + 1 :]
-        numbers, paths = arguments[:10], arguments[10:end]
+        numbers, self.readable = arguments[:10], arguments[10:end]
         self.status, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
         self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
-        self.readable = [path[1:] for path in paths if path.startswith("+")]
-        self.writable = [path[1:] for path in paths if path.startswith("=")]
         self.directory = os.getcwd()  # noqa: PTH109 - see the imports
 
     def say(self, line: str) -> None:
@@ -97,19 +95,20 @@ def supervise(job: Job, child: int) -> tuple[int, int]:
     """Wait for the program's end, or bring it about; answers its return code and its peak memory in bytes."""
     while True:
         got = signal.sigtimedwait(_WATCHED, TICK_SECONDS)
-        if got is None:
-            bounds = {"memory_bytes": job.memory_bytes, "files_bytes": job.files_bytes, "processes": job.processes}
-            exceeded = excess(job.directory, **bounds)
-            if exceeded is not None:
-                job.say(f"exceeded {exceeded}")
-        if (got is None and exceeded is not None) or (got is not None and got.si_signo == signal.SIGTERM):
+        is_to_end = exceeds(job) if got is None else got.si_signo == signal.SIGTERM
+        if is_to_end:
             kill(child)
-            _, status, usage = os.wait4(child, 0)
-        else:
-            pid, status, usage = os.wait4(child, os.WNOHANG)
-            if pid == 0:
-                continue
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+        pid, status, usage = os.wait4(child, 0 if is_to_end else os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+
+
+def exceeds(job: Job) -> bool:
+    """Whether all that it has started has too much of something together; then that is said."""
+    found = excess(job.directory, memory_bytes=job.memory_bytes, files_bytes=job.files_bytes, processes=job.processes)
+    if found is not None:
+        job.say(f"exceeded {found}")
+    return found is not None
 
 
 def become(job: Job, supervisor: int) -> NoReturn:
@@ -119,7 +118,7 @@ def become(job: Job, supervisor: int) -> NoReturn:
         os.umask(0o077)
         os.nice(NICENESS)
         granted = [*LIBRARIES, *job.readable]
-        privileges.drop(job.user, job.directory, [path for path in (*granted, *job.writable) if os.path.exists(path)])  # noqa: PTH110
+        privileges.drop(job.user, job.directory, [path for path in granted if os.path.exists(path)])  # noqa: PTH110
         # Whoever becomes another user must say it again.
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
@@ -144,7 +143,7 @@ def become(job: Job, supervisor: int) -> NoReturn:
 def confine(job: Job, granted: list[str]) -> None:
     """Leave this process its own directory, what it was granted, and no way to anything else."""
     rights = [(path, landlock.READ) for path in (*granted, *DEVICES)]
-    rights += [(path, landlock.WRITE) for path in (job.directory, "/dev/null", *job.writable)]
+    rights += [(path, landlock.WRITE) for path in (job.directory, "/dev/null")]
     for name, restricted in (("landlock", landlock.restrict(rights)), ("seccomp", seccomp.restrict())):
         if not restricted:
             job.say(f"lacking {name}")
