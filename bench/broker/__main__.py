@@ -56,11 +56,11 @@ def events(urls: dict[System, str], rounds: int) -> None:
 
 def killed(urls: dict[System, str], _rounds: int) -> None:
     """Celery on each broker."""
-    print("\nTwenty tasks of a second each, the worker killed with its children after six")
+    print("\nTwenty tasks of a second each, acknowledged late, the worker killed with its children after six")
     for system, url in urls.items():
         if system.celery:
             done, seconds = kills.killed(url)
-            print(f"{system.name:20}{done:4} of {kills.TASKS} begun, the last {seconds:.1f} s after the next worker")
+            print(f"{system.name:20}{done:4} of {kills.TASKS} done, the last {seconds:.1f} s after the next worker")
 
 
 def many_clients(urls: dict[System, str], rounds: int) -> None:

@@ -25,9 +25,9 @@ class CeleryProducer:
         self._celery = application(url)
         self._producer = self._celery.amqp.Producer(self._celery.connection_for_write().channel())
 
-    def send(self, number: int, seconds: float = 0) -> None:
+    def send(self, number: int, seconds: float = 0, *, task: str = "bench.noop") -> None:
         """Send one, which takes so many seconds."""
-        self._celery.send_task("bench.noop", (number, seconds), producer=self._producer, ignore_result=True)
+        self._celery.send_task(task, (number, seconds), producer=self._producer, ignore_result=True)
 
     def close(self) -> None:
         """Close the connection."""

@@ -21,11 +21,11 @@ def receive(url: str, path: Path) -> None:
 
     with celery.connection() as connection:
         receiver = EventReceiver(connection, handlers={"*": count}, app=celery)
-        with receiver.consumer_context(wakeup=False):
+        with receiver.consumer_context(wakeup=False) as (heard, _channel, _consumers):
             path.write_text("0")
             while True:
                 try:
-                    connection.drain_events(timeout=1)
+                    heard.drain_events(timeout=1)
                 except TimeoutError:
                     continue
 

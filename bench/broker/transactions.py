@@ -18,7 +18,8 @@ ROW = "INSERT INTO orders (what) VALUES (%(what)s)"
 #: The row and its message in one statement, as Kiln's own hot path writes them.
 BOTH = f"""
 WITH accepted AS (
-    INSERT INTO orders (what) VALUES (%(what)s) RETURNING NULL::uuid AS function_id, NULL::uuid AS execution_id
+    INSERT INTO orders (what) VALUES (%(what)s)
+    RETURNING NULL::uuid AS function_id, NULL::uuid AS execution_id, %(payload)s::json AS payload
 ), {statements.PUBLISH_ACCEPTED}
 SELECT count(*) FROM woken
 """
