@@ -44,7 +44,8 @@ def build(wasm: bytes) -> Artifact:
     """Validate a module and compile it to native code, in a jail. Raises `PrecompileFailed` where the module is
     refused.
     """
-    result = jail.run(precompile.COMMAND, stdin=wasm, limits=jail.JailLimits(stdout_bytes=_MOST_OUTPUT_BYTES))
+    limits = jail.JailLimits(stdout_bytes=_MOST_OUTPUT_BYTES)
+    result = jail.run(precompile.COMMAND, stdin=wasm, readable=precompile.READABLE, limits=limits)
     made = precompile.parse_reply(result.stdout)
     return Artifact(hashlib.sha256(made.wasm).hexdigest(), made.wasm, made.native)
 

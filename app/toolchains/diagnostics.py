@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from app.toolchains.errors import CompileFailed, CompilerExceededOutput, CompilerOutOfMemory, CompilerTimedOut
-from app.toolchains.jail import JailError, JailLimits, JailResult
+from app.toolchains.jail import Bound, JailError, JailLimits, JailResult
 
 MAX_BYTES = 64 * 1024
 _CUT = "\n…"
@@ -44,14 +44,16 @@ def unfinished(result: JailResult, limits: JailLimits, source_name: str) -> Comp
     """
     start = f"{source_name}:1:1: "
     log = readable(result.stderr)
-    if result.timed_out:
+    if result.exceeded is Bound.TIME:
         return CompilerTimedOut(f"{start}compilation took longer than {limits.wall_ms / 1000:g} s", log)
-    if _OUT_OF_MEMORY.search(result.stderr):
+    if result.exceeded is Bound.MEMORY or _OUT_OF_MEMORY.search(result.stderr):
         return CompilerOutOfMemory(f"{start}compilation needed more than {limits.data_bytes >> 20} MiB of memory", log)
-    if result.output_exceeded:
+    if result.exceeded in {Bound.OUTPUT, Bound.FILES}:
         return CompilerExceededOutput(
             f"{start}the compiler wrote more than it may ({limits.output_bytes >> 20} MiB of module)", log
         )
+    if result.exceeded is Bound.PROCESSES:
+        return CompileFailed(f"{start}the compiler started more than {limits.processes} processes", log)
     if result.returncode == -signal.SIGKILL:
         raise JailError("the compiler was killed from outside")
     end = f"signal {-result.returncode}" if result.returncode < 0 else f"exit code {result.returncode}"

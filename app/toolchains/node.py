@@ -5,6 +5,9 @@ from pathlib import Path
 
 from app.toolchains.errors import ToolchainMissing
 
+#: Without it node reads the system's settings of OpenSSL, and ends where it may not.
+ENVIRONMENT = {"OPENSSL_CONF": "/dev/null"}
+
 
 def node() -> Path:
     """The node executable; raises ToolchainMissing."""

@@ -35,6 +35,9 @@ sys.exit(main(sys.argv[1:]))
 
 COMMAND: tuple[str, ...] = (sys.executable, "-I", "-B", "-c", _PROGRAM)
 
+#: What the child reads.
+READABLE: tuple[Path, ...] = (Path(sys.prefix), Path(sys.base_prefix), _ROOT / "app")
+
 _HEADER_BYTES = 32_768
 _PLACE = re.compile(r"^\s*--> <anon>:(\d+):(\d+)", re.MULTILINE)
 

@@ -1,7 +1,4 @@
-"""The compilers, installed once, and a place for job directories that must be empty again after each test."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""The compilers, installed once."""
 
 import pytest
 
@@ -13,12 +10,3 @@ def assemblyscript() -> AssemblyScript:
     """The AssemblyScript toolchain, installed."""
     packages.install()
     return AssemblyScript()
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A directory for the jail's jobs; a test that leaves one behind fails."""
-    directory = tmp_path / "scratch"
-    directory.mkdir()
-    yield directory
-    assert list(directory.iterdir()) == []

@@ -4,7 +4,7 @@ from app.toolchains.assemblyscript import packages
 from app.toolchains.diagnostics import readable, source_failed, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult, run
-from app.toolchains.node import node
+from app.toolchains.node import ENVIRONMENT, node
 from app.toolchains.toolchain import Compiled, Toolchain
 
 _MODULE, _ERRORS, _LOG = "module.wasm", "errors.txt", "log.txt"
@@ -51,6 +51,7 @@ class AssemblyScript(Toolchain):
             [str(node()), *_NODE_FLAGS, *_permissions(), str(packages.FOLDER / "compile.mjs"), *flags],
             stdin=source,
             outputs=[_MODULE, _ERRORS, _LOG],
+            environment=ENVIRONMENT,
             readable=[packages.FOLDER, node().parents[1]],
             limits=self.limits,
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.toolchains.jail.inside.privileges import FIRST_UID
 from app.toolchains.jail.limits import JailError
 
 PREFIX = "kiln-job-"
@@ -102,13 +103,18 @@ def sweep(scratch: Path | None = None) -> int:
         with suppress(OSError):
             descriptor = os.open(path, _OPEN_DIRECTORY)
             try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
+                if _is_ours(os.fstat(descriptor).st_uid):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     _remove(descriptor, path)
                     removed += 1
             finally:
                 os.close(descriptor)
     return removed
+
+
+def _is_ours(owner: int) -> bool:
+    """Whether a directory of this user is a job of ours: a worker that is root gives each job a user of its own."""
+    return owner == os.geteuid() or (os.geteuid() == 0 and owner >= FIRST_UID)
 
 
 def _create(scratch: Path) -> tuple[Path, int]:

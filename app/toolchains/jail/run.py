@@ -7,10 +7,13 @@ from pathlib import Path
 from signal import SIGXCPU, SIGXFSZ
 
 from app.toolchains.jail.job import Job, OutputRefused, OutputTooLarge
-from app.toolchains.jail.limits import JailError, JailLimits, JailResult
-from app.toolchains.jail.supervise import supervise
+from app.toolchains.jail.limits import Bound, JailError, JailLimits, JailResult
+from app.toolchains.jail.supervise import Command, supervise
 
 _DEFAULT_LIMITS = JailLimits()
+
+#: How the kernel ends a process for what it has too much of.
+_BY_SIGNAL = {-SIGXCPU: Bound.TIME, -SIGXFSZ: Bound.OUTPUT}
 
 
 def run(
@@ -21,17 +24,19 @@ def run(
     outputs: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     readable: Sequence[Path] = (),
+    writable: Sequence[Path] = (),
     limits: JailLimits = _DEFAULT_LIMITS,
     scratch: Path | None = None,
 ) -> JailResult:
     """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
 
     `argv[0]` is an absolute path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
-    worker's. `readable` names what it needs to read outside its directory; all of it must exist. `scratch` is where the
-    directory is made, by default the system's place for temporary files. Blocks until the program and all it started
-    have ended. Raises JailError when the program could not be run; how it ended is in the result.
+    worker's. Outside its directory it may read the system's libraries and what `readable` names, and change what
+    `writable` names, which is not for programs that read what a user wrote; all of it must exist. `scratch` is where
+    the directory is made, by default the system's place for temporary files. Blocks until the program and all it
+    started have ended. Raises JailError when the program could not be run; how it ended is in the result.
     """
-    for path in (Path(argv[0]), *readable):
+    for path in (Path(argv[0]), *readable, *writable):
         if not path.is_absolute() or not path.exists():
             message = f"{path} is not there"
             raise JailError(message)
@@ -39,24 +44,25 @@ def run(
     with Job(scratch or Path(tempfile.gettempdir())) as job:
         job.write(files or {})
         home = str(job.path)
-        ended = supervise(
-            argv,
-            stdin=stdin,
+        command = Command(
+            argv=argv,
             directory=job.path,
             environment={**(environment or {}), "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
-            limits=limits,
+            readable=(Path(argv[0]), *readable),
+            writable=writable,
         )
+        ended = supervise(command, stdin=stdin, limits=limits)
         taken, refused, too_large = _take(job, outputs, limits)
     return JailResult(
         returncode=ended.returncode,
         stdout=ended.stdout,
         stderr=ended.stderr,
         duration_ms=round((time.monotonic() - started) * 1000),
-        timed_out=ended.timed_out or ended.returncode == -SIGXCPU,
-        output_exceeded=ended.output_exceeded or too_large or ended.returncode == -SIGXFSZ,
+        exceeded=ended.exceeded or _BY_SIGNAL.get(ended.returncode) or (Bound.OUTPUT if too_large else None),
         peak_memory_bytes=ended.peak_memory_bytes,
         outputs=taken,
         refused=refused,
+        lacking=ended.lacking,
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs the launcher and reads what the program writes, in the worker's process."""
+"""Runs a program by way of `inside`, which confines it, and reads what it writes, in the worker's process."""
 
 import os
 import selectors
@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.toolchains.jail.limits import JailError, JailLimits
+from app.toolchains.jail.limits import Bound, JailError, JailLimits
 
-_LAUNCHER = str(Path(__file__).with_name("launch.py"))
+INSIDE = str(Path(__file__).parent / "inside" / "main.py")
 # How long the supervisor may take to kill what it watches before it is killed itself.
 _KILL_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
@@ -38,6 +38,17 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Command:
+    """What is to be run, where, and what it may touch there."""
+
+    argv: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+    readable: Sequence[Path]
+    writable: Sequence[Path]
+
+
+@dataclass(frozen=True)
 class Ended:
     """What the supervisor said about the program's end, and the streams as far as they were read."""
 
@@ -45,13 +56,11 @@ class Ended:
     peak_memory_bytes: int
     stdout: bytes
     stderr: bytes
-    timed_out: bool
-    output_exceeded: bool
+    exceeded: Bound | None
+    lacking: frozenset[str]
 
 
-def supervise(
-    argv: Sequence[str], *, stdin: bytes, directory: Path, environment: Mapping[str, str], limits: JailLimits
-) -> Ended:
+def supervise(command: Command, *, stdin: bytes, limits: JailLimits) -> Ended:
     """Run a program to its end, or to the first limit that it reaches; nothing of it is left afterwards.
 
     Raises JailError when the program could not be started or its supervisor was killed.
@@ -61,12 +70,12 @@ def supervise(
     source = _in_memory(stdin)
     try:
         process = subprocess.Popen(
-            _command(argv, status_write, limits),
+            _arguments(command, status_write, limits),
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=directory,
-            env=environment,
+            cwd=command.directory,
+            env=command.environment,
             pass_fds=(status_write,),
             start_new_session=True,
         )
@@ -89,12 +98,19 @@ def supervise(
         process.stderr.close()
         os.close(status_read)
     returncode, peak_memory_bytes = (-signal.SIGKILL, 0) if timed_out else _end(status)
-    return Ended(returncode, peak_memory_bytes, stdout.kept, stderr.kept, timed_out, stdout.exceeded or stderr.exceeded)
+    exceeded = Bound.TIME if timed_out else Bound.OUTPUT if stdout.exceeded or stderr.exceeded else _exceeded(status)
+    lacking = frozenset(rest for word, rest in _said(status) if word == "lacking")
+    return Ended(returncode, peak_memory_bytes, stdout.kept, stderr.kept, exceeded, lacking)
 
 
-def _command(argv: Sequence[str], status: int, limits: JailLimits) -> list[str]:
-    bounds = (limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files, limits.processes)
-    return [sys.executable, "-I", "-S", _LAUNCHER, *map(str, (status, os.getpid(), *bounds)), *argv]
+def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
+    numbers = (
+        *(status, os.getpid()),
+        *(limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files),
+        *(limits.processes, limits.memory_bytes, limits.files_bytes),
+    )
+    paths = [f"+{path}" for path in command.readable] + [f"={path}" for path in command.writable]
+    return [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
 
 
 def _in_memory(content: bytes) -> int:
@@ -158,22 +174,26 @@ def _stop(process: subprocess.Popen[bytes], status: Stream) -> None:
         process.kill()
         process.wait()
     _drain_rest([status])
-    said = _said(status)
+    said = dict(_said(status))
     if "started" in said and "ended" not in said:
         # The supervisor was killed and has reaped nobody, so the group is still its child's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(said["started"]), signal.SIGKILL)
 
 
-def _said(status: Stream) -> dict[str, str]:
-    """The supervisor's lines, by their first word."""
+def _said(status: Stream) -> list[tuple[str, str]]:
+    """The supervisor's lines, each with its first word apart."""
     lines = (line.partition(" ") for line in status.content.decode(errors="replace").splitlines())
-    return {word: rest for word, _, rest in lines}
+    return [(word, rest) for word, _, rest in lines]
+
+
+def _exceeded(status: Stream) -> Bound | None:
+    return next((Bound(rest) for word, rest in _said(status) if word == "exceeded"), None)
 
 
 def _end(status: Stream) -> tuple[int, int]:
     """Return code and peak memory in bytes."""
-    said = _said(status)
+    said = dict(_said(status))
     if "failed" in said:
         message = f"the program could not be started: {said['failed']}"
         raise JailError(message)

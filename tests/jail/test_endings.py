@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from app.toolchains.jail import JailError, JailLimits, run, sweep
+from app.toolchains.jail import Bound, JailError, JailLimits, run, sweep
+from tests.jail.programs import SYSTEM, shell
 
 ROOT = Path(__file__).parents[2]
 # Three ways to get out of a process group: a session of one's own, twice, and an orphan that ignores polite signals.
@@ -40,46 +42,60 @@ def soon(condition: Callable[[], bool]) -> bool:
 
 
 def test_the_wall_clock_ends_the_whole_family(scratch: Path) -> None:
-    result = run(["/bin/sh", "-c", FAMILY + "sleep 1000"], limits=JailLimits(wall_ms=800), scratch=scratch)
+    result = shell(FAMILY + "sleep 1000", scratch, limits=JailLimits(wall_ms=2000))
     pids = [int(line) for line in result.stdout.split()]
-    assert result.timed_out
+    assert result.exceeded is Bound.TIME
     assert len(pids) == 4
     assert all(map(gone, pids))
 
 
 def test_what_is_left_at_a_normal_end_is_killed_and_not_waited_for(scratch: Path) -> None:
-    result = run(["/bin/sh", "-c", FAMILY], scratch=scratch)
+    result = shell(FAMILY, scratch)
     pids = [int(line) for line in result.stdout.split()]
-    assert (result.returncode, result.timed_out) == (0, False)
+    assert (result.returncode, result.exceeded) == (0, None)
     assert result.duration_ms < 10_000
     assert len(pids) == 4
     assert all(map(gone, pids))
 
 
 def test_a_program_that_ignores_signals_ends_at_the_wall_clock(scratch: Path) -> None:
-    program = ["/bin/sh", "-c", 'trap "" TERM HUP INT QUIT; while :; do :; done']
-    result = run(program, limits=JailLimits(wall_ms=300), scratch=scratch)
-    assert result.timed_out
+    program = 'trap "" TERM HUP INT QUIT; while :; do :; done'
+    result = shell(program, scratch, limits=JailLimits(wall_ms=300))
+    assert result.exceeded is Bound.TIME
     assert result.returncode == -signal.SIGKILL
 
 
 def test_a_program_that_stops_itself_ends_at_the_wall_clock(scratch: Path) -> None:
-    result = run(["/bin/sh", "-c", "kill -STOP $$"], limits=JailLimits(wall_ms=300), scratch=scratch)
-    assert result.timed_out
+    result = shell("kill -STOP $$", scratch, limits=JailLimits(wall_ms=300))
+    assert result.exceeded is Bound.TIME
 
 
-def test_a_program_that_kills_its_supervisor_dies_with_it(scratch: Path, tmp_path: Path) -> None:
-    noted = tmp_path / "pid"
-    program = ["/bin/sh", "-c", f"echo $$ > {noted}; kill -KILL $PPID; sleep 1000"]
-    with pytest.raises(JailError, match="supervisor"):
-        run(program, scratch=scratch)
-    assert soon(lambda: gone(int(noted.read_text())))
+def test_a_program_dies_with_its_supervisor(scratch: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(shell, "sleep 1000; sleep 1000", scratch)
+        found: list[psutil.Process] = []
+
+        def started() -> bool:
+            found[:] = psutil.Process().children(recursive=True)
+            return any(process.name() == "sleep" for process in found)
+
+        assert soon(lambda: _quiet(started))
+        supervisor = next(process for process in found if process.ppid() == os.getpid())
+        supervisor.kill()
+        with pytest.raises(JailError, match="supervisor"):
+            running.result()
+    assert soon(lambda: all(gone(process.pid) for process in found))
+
+
+def test_a_program_cannot_kill_its_supervisor(scratch: Path) -> None:
+    result = shell("kill -KILL $PPID && echo killed", scratch)
+    assert (result.returncode, result.stdout) == (1, b"")
 
 
 def test_a_killed_worker_takes_the_program_with_it_and_a_sweep_removes_what_it_left(scratch: Path) -> None:
     # Given a worker whose program runs, with descendants in sessions of their own
-    jail = f"run(['/bin/sh', '-c', {FAMILY + 'sleep 1000'!r}], scratch=Path({str(scratch)!r}))"
-    code = f"from pathlib import Path; from app.toolchains.jail import run; {jail}"
+    jail = f"shell({FAMILY + 'sleep 1000'!r}, Path({str(scratch)!r}))"
+    code = f"from pathlib import Path; from tests.jail.programs import shell; {jail}"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as worker:
         family: list[psutil.Process] = []
 
@@ -110,7 +126,7 @@ def test_an_interrupted_run_leaves_nothing(scratch: Path) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(TimeoutError):
-            run(["/bin/sleep", "1000"], scratch=scratch)
+            run(["/bin/sleep", "1000"], readable=SYSTEM, scratch=scratch)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert not [child for child in psutil.Process(os.getpid()).children(recursive=True) if child.name() == "sleep"]

@@ -1,0 +1,161 @@
+"""Confines and supervises one program.
+
+Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
+the standard library is needed, of which it imports the little that starts quickly:
+
+    main.py STATUS_FD WORKER_PID DATA CPU FILE OPEN PROCESSES MEMORY FILES [+READABLE …] [=WRITABLE …] \\
+        -- PROGRAM [ARGUMENT …]
+
+The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker. The
+bounds are those of `JailLimits`, in its units. It writes lines to the status descriptor: `started PID`; `lacking NAME`
+for each of `landlock` and `seccomp` that this kernel has not; `exceeded BOUND` when it had to end the program; then
+`ended RETURNCODE PEAK_MEMORY_BYTES`, or `failed REASON` when the program could not be started. SIGTERM, which it also
+gets when the worker dies, means to kill everything now.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+if __name__ == "__main__":
+    # The packages above are given by their bare names: importing them would take many times as long as all this.
+    _above = os.path.abspath(__file__).rsplit("/", 5)[0]  # noqa: PTH100 - pathlib takes 10 ms to import
+    for _name in ("app", "app.toolchains", "app.toolchains.jail"):
+        sys.modules[_name] = type(sys)(_name)
+        sys.modules[_name].__path__ = [f"{_above}/{_name.replace('.', '/')}"]
+
+from app.toolchains.jail.inside import landlock, privileges, seccomp
+from app.toolchains.jail.inside.bounds import bound
+from app.toolchains.jail.inside.descendants import kill, kill_all
+from app.toolchains.jail.inside.watching import TICK_SECONDS, excess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+EXIT_NOT_STARTED = 126
+#: Whoever executes functions comes first.
+NICENESS = 5
+
+#: What every program that is linked dynamically reads, and what every program may expect of a machine.
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+
+_WATCHED = {signal.SIGTERM, signal.SIGCHLD}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Job:
+    """What the command line says."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        end = arguments.index("--")
+        self.program = arguments[end + 1 :]
+        numbers, paths = arguments[:9], arguments[9:end]
+        self.status, self.worker, *bounds = map(int, numbers)
+        self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
+        self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
+        self.readable = [path[1:] for path in paths if path.startswith("+")]
+        self.writable = [path[1:] for path in paths if path.startswith("=")]
+        self.directory = os.getcwd()  # noqa: PTH109 - see the imports
+
+    def say(self, line: str) -> None:
+        """Write a line for the worker, if it still listens."""
+        try:
+            os.write(self.status, f"{line}\n".encode(errors="replace"))
+        except BrokenPipeError:
+            return
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program, then kill whatever it left, then report."""
+    job = Job(arguments)
+    os.set_inheritable(job.status, False)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    # Both signals wait until they are asked for, so that none is missed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if job.worker and os.getppid() != job.worker:
+        return EXIT_NOT_STARTED
+    supervisor = os.getpid()
+    child = os.fork()
+    if child == 0:
+        become(job, supervisor)
+    job.say(f"started {child}")
+    returncode, peak_bytes = supervise(job, child)
+    kill_all()
+    job.say(f"ended {returncode} {peak_bytes}")
+    return 0
+
+
+def supervise(job: Job, child: int) -> tuple[int, int]:
+    """Wait for the program's end, or bring it about; answers its return code and its peak memory in bytes."""
+    while True:
+        got = signal.sigtimedwait(_WATCHED, TICK_SECONDS)
+        if got is None:
+            bounds = {"memory_bytes": job.memory_bytes, "files_bytes": job.files_bytes, "processes": job.processes}
+            exceeded = excess(job.directory, **bounds)
+            if exceeded is not None:
+                job.say(f"exceeded {exceeded}")
+        if (got is None and exceeded is not None) or (got is not None and got.si_signo == signal.SIGTERM):
+            kill(child)
+            _, status, usage = os.wait4(child, 0)
+        else:
+            pid, status, usage = os.wait4(child, os.WNOHANG)
+            if pid == 0:
+                continue
+        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+
+
+def become(job: Job, supervisor: int) -> NoReturn:
+    """Turn the forked child into the program. Every bound is set here, before its first instruction."""
+    try:
+        os.setsid()
+        os.umask(0o077)
+        os.nice(NICENESS)
+        granted = [*LIBRARIES, *job.readable]
+        privileges.drop(job.directory, [path for path in (*granted, *job.writable) if os.path.exists(path)])  # noqa: PTH110
+        # Whoever becomes another user must say it again.
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:
+            os._exit(EXIT_NOT_STARTED)
+        bound(
+            data_bytes=job.data_bytes,
+            cpu_seconds=job.cpu_seconds,
+            file_bytes=job.file_bytes,
+            open_files=job.open_files,
+            processes=job.processes,
+        )
+        confine(job, granted)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, set())
+        os.execv(job.program[0], job.program)  # noqa: S606 - this is what the folder is for
+    except BaseException as error:  # noqa: BLE001 - nothing may escape into the supervisor's code after the fork
+        job.say(f"failed {error}")
+        os._exit(EXIT_NOT_STARTED)
+
+
+def confine(job: Job, granted: list[str]) -> None:
+    """Leave this process its own directory, what it was granted, and no way to anything else."""
+    rights = [(path, landlock.READ) for path in (*granted, *DEVICES)]
+    rights += [(path, landlock.WRITE) for path in (job.directory, "/dev/null", *job.writable)]
+    for name, restricted in (("landlock", landlock.restrict(rights)), ("seccomp", seccomp.restrict())):
+        if not restricted:
+            job.say(f"lacking {name}")
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process; raises OSError where the kernel refuses."""
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
