@@ -1,6 +1,5 @@
 """Nothing that a jailed program starts outlives the run, however either of them ends."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,21 +16,20 @@ from app.toolchains.jail import Bound, JailError, JailLimits, run, sweep
 from tests.jail.programs import SYSTEM, shell
 
 ROOT = Path(__file__).parents[2]
+#: In its command line, so that it is found from outside, where it has another process id.
+MARK = f"1000.{os.getpid()}"
 # Three ways to get out of a process group: a session of one's own, twice, and an orphan that ignores polite signals.
-FAMILY = """
-setsid sleep 1000 & echo $!
-setsid sh -c 'setsid sleep 1000 & echo $!; sleep 1000' & echo $!
-sh -c 'trap "" TERM HUP INT; (sleep 1000; sleep 1000) & echo $!' &
+FAMILY = f"""
+setsid sleep {MARK} & echo started
+setsid sh -c 'setsid sleep {MARK} & echo started; sleep {MARK}' & echo started
+sh -c 'trap "" TERM HUP INT; (sleep {MARK}; sleep {MARK}) & echo started' &
 sleep 0.3
 """
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended; a zombie has, whoever is to reap it."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def family() -> list[psutil.Process]:
+    """What runs of it, as seen from outside."""
+    return [process for process in psutil.process_iter(["cmdline"]) if MARK in (process.info["cmdline"] or ())]
 
 
 def soon(condition: Callable[[], bool]) -> bool:
@@ -42,20 +40,16 @@ def soon(condition: Callable[[], bool]) -> bool:
 
 
 def test_the_wall_clock_ends_the_whole_family(scratch: Path) -> None:
-    result = shell(FAMILY + "sleep 1000", scratch, limits=JailLimits(wall_ms=2000))
-    pids = [int(line) for line in result.stdout.split()]
-    assert result.exceeded is Bound.TIME
-    assert len(pids) == 4
-    assert all(map(gone, pids))
+    result = shell(FAMILY + f"sleep {MARK}", scratch, limits=JailLimits(wall_ms=2000))
+    assert (result.exceeded, result.stdout.count(b"started")) == (Bound.TIME, 4)
+    assert soon(lambda: not family())
 
 
 def test_what_is_left_at_a_normal_end_is_killed_and_not_waited_for(scratch: Path) -> None:
     result = shell(FAMILY, scratch)
-    pids = [int(line) for line in result.stdout.split()]
-    assert (result.returncode, result.exceeded) == (0, None)
+    assert (result.returncode, result.exceeded, result.stdout.count(b"started")) == (0, None, 4)
     assert result.duration_ms < 10_000
-    assert len(pids) == 4
-    assert all(map(gone, pids))
+    assert soon(lambda: not family())
 
 
 def test_a_program_that_ignores_signals_ends_at_the_wall_clock(scratch: Path) -> None:
@@ -72,19 +66,13 @@ def test_a_program_that_stops_itself_ends_at_the_wall_clock(scratch: Path) -> No
 
 def test_a_program_dies_with_its_supervisor(scratch: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(shell, "sleep 1000; sleep 1000", scratch)
-        found: list[psutil.Process] = []
-
-        def started() -> bool:
-            found[:] = psutil.Process().children(recursive=True)
-            return any(process.name() == "sleep" for process in found)
-
-        assert soon(lambda: _quiet(started))
-        supervisor = next(process for process in found if process.ppid() == os.getpid())
+        running = threads.submit(shell, f"sleep {MARK}; true", scratch)
+        assert soon(lambda: bool(family()))
+        (supervisor,) = psutil.Process().children()
         supervisor.kill()
         with pytest.raises(JailError, match="supervisor"):
             running.result()
-    assert soon(lambda: all(gone(process.pid) for process in found))
+    assert soon(lambda: not family())
 
 
 def test_a_program_cannot_kill_its_supervisor(scratch: Path) -> None:
@@ -92,30 +80,25 @@ def test_a_program_cannot_kill_its_supervisor(scratch: Path) -> None:
     assert (result.returncode, result.stdout) == (1, b"")
 
 
-def test_a_killed_worker_takes_the_program_with_it_and_a_sweep_removes_what_it_left(scratch: Path) -> None:
+def test_a_killed_worker_takes_the_program_with_it_and_a_sweep_removes_what_it_left(
+    scratch: Path, wrapped: bool
+) -> None:
     # Given a worker whose program runs, with descendants in sessions of their own
-    jail = f"shell({FAMILY + 'sleep 1000'!r}, Path({str(scratch)!r}))"
-    code = f"from pathlib import Path; from tests.jail.programs import shell; {jail}"
+    code = f"""
+from pathlib import Path
+from app.toolchains.jail import wrapping
+from tests.jail.programs import shell
+wrapping.works = lambda: {wrapped}
+shell({FAMILY + f"sleep {MARK}"!r}, Path({str(scratch)!r}))
+"""
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as worker:
-        family: list[psutil.Process] = []
-
-        def all_started() -> bool:
-            family[:] = psutil.Process(worker.pid).children(recursive=True)
-            return sum(process.name() == "sleep" for process in family) >= 4
-
-        assert soon(lambda: _quiet(all_started))
+        assert soon(lambda: sum(process.name() == "sleep" for process in family()) >= 4)
         # When the worker is killed, and a sweep happens while the job directory is still owned
         assert sweep(scratch) == 0
         worker.send_signal(signal.SIGKILL)
     # Then everything ends, and the directory can be swept
-    assert soon(lambda: all(gone(process.pid) for process in family))
+    assert soon(lambda: not family())
     assert sweep(scratch) == 1
-
-
-def _quiet(condition: Callable[[], bool]) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return condition()
-    return False
 
 
 def test_an_interrupted_run_leaves_nothing(scratch: Path) -> None:
@@ -126,7 +109,7 @@ def test_an_interrupted_run_leaves_nothing(scratch: Path) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(TimeoutError):
-            run(["/bin/sleep", "1000"], readable=SYSTEM, scratch=scratch)
+            run(["/bin/sleep", MARK], readable=SYSTEM, scratch=scratch)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert not [child for child in psutil.Process(os.getpid()).children(recursive=True) if child.name() == "sleep"]
+    assert soon(lambda: not family())

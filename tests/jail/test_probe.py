@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.toolchains.jail import probe, supervise
+from app.toolchains.jail import probe, supervise, wrapping
 
 INSIDE = Path(supervise.INSIDE)
 
@@ -17,7 +17,7 @@ INSIDE = Path(supervise.INSIDE)
 OFF = {
     "landlock": "READ = WRITE = 0\ndef restrict(granted): return False",
     "seccomp": "def restrict(): return False",
-    "privileges": "def drop(directory, needed): pass",
+    "privileges": "def drop(user, directory, needed): pass",
 }
 
 
@@ -56,6 +56,7 @@ def test_without_one_of_its_layers_the_probe_sees_what_that_one_refused(
     layer: str, breach: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Must fail: with a layer off, the jail is not sound."""
+    monkeypatch.setattr(wrapping, "works", lambda: False)
     copy = tmp_path / "app" / "toolchains" / "jail" / "inside"
     shutil.copytree(INSIDE.parent, copy)
     (copy / f"{layer}.py").write_text(OFF[layer])

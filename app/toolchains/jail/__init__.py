@@ -16,6 +16,8 @@ It owns one call, `run`, and the private directory that a run has. What holds:
 - output read while it is written and cut at its limit; result files taken through the directory's descriptor, only if
   they are plain files with one name and a bounded size.
 
+Where bubblewrap is installed and works it stands around all this (`wrapping`), as a second wall.
+
 `inside` is what runs in the jail's processes before the program, `probe` tries all of this from within.
 """
 

@@ -102,7 +102,7 @@ attempt("have a variable", lambda: set(os.environ) - set(allowed.split(",")) != 
 print(json.dumps(worked))
 """
 
-_VARIABLES = "HOME,TMPDIR,LANG,LC_CTYPE"
+_VARIABLES = "HOME,TMPDIR,LANG,LC_CTYPE,PWD"
 
 
 @cache

@@ -1,6 +1,7 @@
 """Runs a program by way of `inside`, which confines it, and reads what it writes, in the worker's process."""
 
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.toolchains.jail import wrapping
+from app.toolchains.jail.inside.privileges import FIRST_UID
 from app.toolchains.jail.limits import Bound, JailError, JailLimits
 
 INSIDE = str(Path(__file__).parent / "inside" / "main.py")
@@ -18,6 +21,8 @@ INSIDE = str(Path(__file__).parent / "inside" / "main.py")
 _KILL_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
 _STATUS_BYTES = 4096
+# Users of jobs; two jobs are the same one once in so many.
+_USERS = 1 << 24
 
 
 @dataclass
@@ -97,20 +102,28 @@ def supervise(command: Command, *, stdin: bytes, limits: JailLimits) -> Ended:
         process.stdout.close()
         process.stderr.close()
         os.close(status_read)
-    returncode, peak_memory_bytes = (-signal.SIGKILL, 0) if timed_out else _end(status)
-    exceeded = Bound.TIME if timed_out else Bound.OUTPUT if stdout.exceeded or stderr.exceeded else _exceeded(status)
+    exceeded = Bound.TIME if timed_out else Bound.OUTPUT if stdout.exceeded or stderr.exceeded else None
+    # Whom we have ended has nothing more to say.
+    returncode, peak_memory_bytes = (-signal.SIGKILL, 0) if exceeded else _end(status)
+    exceeded = exceeded or _exceeded(status)
     lacking = frozenset(rest for word, rest in _said(status) if word == "lacking")
     return Ended(returncode, peak_memory_bytes, stdout.kept, stderr.kept, exceeded, lacking)
 
 
 def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
+    wrap = wrapping.works()
     numbers = (
-        *(status, os.getpid()),
+        *(status, 0 if wrap else os.getpid(), FIRST_UID + secrets.randbelow(_USERS)),
         *(limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files),
         *(limits.processes, limits.memory_bytes, limits.files_bytes),
     )
     paths = [f"+{path}" for path in command.readable] + [f"={path}" for path in command.writable]
-    return [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
+    arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
+    if not wrap:
+        return arguments
+    return wrapping.wrapped(
+        arguments, directory=command.directory, readable=command.readable, writable=command.writable
+    )
 
 
 def _in_memory(content: bytes) -> int:

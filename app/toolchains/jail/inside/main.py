@@ -3,14 +3,14 @@
 Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
 the standard library is needed, of which it imports the little that starts quickly:
 
-    main.py STATUS_FD WORKER_PID DATA CPU FILE OPEN PROCESSES MEMORY FILES [+READABLE …] [=WRITABLE …] \\
+    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [+READABLE …] [=WRITABLE …] \\
         -- PROGRAM [ARGUMENT …]
 
-The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker. The
-bounds are those of `JailLimits`, in its units. It writes lines to the status descriptor: `started PID`; `lacking NAME`
-for each of `landlock` and `seccomp` that this kernel has not; `exceeded BOUND` when it had to end the program; then
-`ended RETURNCODE PEAK_MEMORY_BYTES`, or `failed REASON` when the program could not be started. SIGTERM, which it also
-gets when the worker dies, means to kill everything now.
+The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker; USER
+is the id that the job gets if the worker is root. The bounds are those of `JailLimits`, in its units. It writes lines
+to the status descriptor: `started PID`; `lacking NAME` for each of `landlock` and `seccomp` that this kernel has not;
+`exceeded BOUND` when it had to end the program; then `ended RETURNCODE PEAK_MEMORY_BYTES`, or `failed REASON` when the
+program could not be started. SIGTERM, which it also gets when the worker dies, means to kill everything now.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Job:
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
         self.program = arguments[end + 1 :]
-        numbers, paths = arguments[:9], arguments[9:end]
-        self.status, self.worker, *bounds = map(int, numbers)
+        numbers, paths = arguments[:10], arguments[10:end]
+        self.status, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
         self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
         self.readable = [path[1:] for path in paths if path.startswith("+")]
@@ -119,7 +119,7 @@ def become(job: Job, supervisor: int) -> NoReturn:
         os.umask(0o077)
         os.nice(NICENESS)
         granted = [*LIBRARIES, *job.readable]
-        privileges.drop(job.directory, [path for path in (*granted, *job.writable) if os.path.exists(path)])  # noqa: PTH110
+        privileges.drop(job.user, job.directory, [path for path in (*granted, *job.writable) if os.path.exists(path)])  # noqa: PTH110
         # Whoever becomes another user must say it again.
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Ids that no system gives to its users; the job's is this plus its supervisor's process id.
+#: Ids from here on no system gives to its users: those of jobs.
 FIRST_UID = 2_000_000_000
 _NOBODY = 65_534
 
@@ -36,24 +36,24 @@ class _CapData(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-def drop(directory: str, needed: Iterable[str]) -> None:
-    """Give up every privilege for good. As root also become somebody who owns `directory` and what is in it, and
-    nothing else; `needed` stays readable. Raises OSError where the kernel refuses.
+def drop(user: int, directory: str, needed: Iterable[str]) -> None:
+    """Give up every privilege for good. As root also become `user`, who owns `directory` and what is in it, and nothing
+    else; `needed` stays readable. Raises OSError where the kernel refuses.
     """
     kept: set[int] = set()
     if os.geteuid() == 0:
         if not all(_open_to_all(path) for path in (directory, *needed)):
             kept = {_CAP_DAC_READ_SEARCH}
         _forgo_all_but(kept)
-        if not _become_somebody(directory):
+        if not _become(user, directory):
             kept = set()
     _keep_only(kept)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def _become_somebody(directory: str) -> bool:
+def _become(user: int, directory: str) -> bool:
     """False where root is only called so, and there is nobody else: in a user namespace of one."""
-    for uid in (FIRST_UID + os.getppid(), _NOBODY):
+    for uid in (user, _NOBODY):
         try:
             _own(directory, uid)
         except OSError:
