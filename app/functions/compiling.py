@@ -48,7 +48,7 @@ def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, n
     if version is None:
         return
     began = time.monotonic()
-    result = _compile(version)
+    result = _compile(platform, version)
     _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
 
 
@@ -86,10 +86,10 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
     return version
 
 
-def _compile(version: Version) -> Built | Failure:
+def _compile(platform: Platform, version: Version) -> Built | Failure:
     language = toolchain(version.language)
     try:
-        compiled = language.compile(version.source)
+        compiled = language.compile(version.source, shared=platform.toolchains)
         return Built(compiled, artifacts.build(compiled.wasm))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)

@@ -122,7 +122,7 @@ def languages(platform: Platform) -> list[dict[str, Any]]:
         {
             "language": name,
             "version": toolchain.version(),
-            "installed": toolchain.installed(),
+            "installed": toolchain.missing() is None,
             "template": toolchain.template,
             "limits": {"max_source_bytes": _limit(platform, name), "compile_timeout_ms": toolchain.limits.wall_ms},
         }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from app.toolchains.assemblyscript import AssemblyScript
+from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.wasm import Wasm
@@ -12,6 +13,8 @@ from app.toolchains.wat import Wat
 LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
     {
         "assemblyscript": AssemblyScript(),
+        "c": C(),
+        "cpp": Cpp(),
         "wat": Wat(),
         "wasm": Wasm(),
     }

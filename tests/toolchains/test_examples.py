@@ -11,7 +11,7 @@ import pytest
 from app.toolchains import toolchain
 from app.toolchains.assemblyscript import AssemblyScript
 from app.wasm.outcome import Failure
-from tests.toolchains.running import call
+from tests.toolchains.running import SHARED, call
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text())["examples"]
@@ -19,7 +19,7 @@ EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text
 
 @cache
 def compiled(file: str, language: str) -> bytes:
-    return toolchain(language).compile((FOLDER / file).read_bytes()).wasm
+    return toolchain(language).compile((FOLDER / file).read_bytes(), shared=SHARED).wasm
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["name"]))

@@ -1,5 +1,7 @@
 """Compiles AssemblyScript in the jail, by one node process (`compile.mjs`)."""
 
+from pathlib import Path
+
 from app.toolchains.assemblyscript import packages
 from app.toolchains.diagnostics import readable, source_failed, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
@@ -29,18 +31,18 @@ class AssemblyScript(Toolchain):
         """The pinned version of asc."""
         return packages.pinned("assemblyscript")
 
-    def installed(self) -> bool:
+    def missing(self) -> str | None:
         """Whether node and the pinned packages are there."""
         try:
             node()
-        except ToolchainMissing:
-            return False
-        return packages.installed()
+        except ToolchainMissing as missing:
+            return f"{missing}."
+        return None if packages.installed() else "Its packages are not installed: run python -m app.toolchains.install."
 
-    def compile(self, source: bytes) -> Compiled:
+    def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile one source file. Its text decides alone: there are no options for its author."""
-        if not self.installed():
-            raise ToolchainMissing("AssemblyScript is not installed: run python -m app.toolchains.install")
+        if reason := self.missing():
+            raise ToolchainMissing(reason)
         try:
             text = source.decode("utf-8")
         except UnicodeDecodeError as error:

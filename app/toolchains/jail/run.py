@@ -18,25 +18,26 @@ _BY_SIGNAL = {-SIGXCPU: Bound.TIME, -SIGXFSZ: Bound.OUTPUT}
 
 def run(
     argv: Sequence[str],
-    *,
+    *then: Sequence[str],
     stdin: bytes = b"",
     files: Mapping[str, bytes] | None = None,
     outputs: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     readable: Sequence[Path] = (),
-    writable: Sequence[Path] = (),
     limits: JailLimits = _DEFAULT_LIMITS,
     scratch: Path | None = None,
 ) -> JailResult:
     """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
 
-    `argv[0]` is an absolute path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
-    worker's. Outside its directory it may read the system's libraries and what `readable` names, and change what
-    `writable` names, which is not for programs that read what a user wrote; all of it must exist. `scratch` is where
-    the directory is made, by default the system's place for temporary files. Blocks until the program and all it
-    started have ended. Raises JailError when the program could not be run; how it ended is in the result.
+    What is to be done `then` runs there too, each program if the one before ended with 0. `argv[0]` is an absolute
+    path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
+    worker's. Outside its directory it may read the system's libraries and what `readable` names; all of it must
+    exist. `scratch` is where the directory is made, by default the system's place for temporary files. Blocks until the
+    program and all it started have ended. Raises JailError when the program could not be run; how it ended is in the
+    result.
     """
-    for path in (Path(argv[0]), *readable, *writable):
+    programs = [Path(program[0]) for program in (argv, *then)]
+    for path in (*programs, *readable):
         if not path.is_absolute() or not path.exists():
             message = f"{path} is not there"
             raise JailError(message)
@@ -45,11 +46,10 @@ def run(
         job.write(files or {})
         home = str(job.path)
         command = Command(
-            argv=argv,
+            programs=(argv, *then),
             directory=job.path,
             environment={**(environment or {}), "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
-            readable=(Path(argv[0]), *readable),
-            writable=writable,
+            readable=(*programs, *readable),
         )
         ended = supervise(command, stdin=stdin, limits=limits)
         taken, refused, too_large = _take(job, outputs, limits)

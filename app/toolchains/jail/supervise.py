@@ -46,11 +46,10 @@ class Stream:
 class Command:
     """What is to be run, where, and what it may touch there."""
 
-    argv: Sequence[str]
+    programs: Sequence[Sequence[str]]
     directory: Path
     environment: Mapping[str, str]
     readable: Sequence[Path]
-    writable: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,12 @@ def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
         *(limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files),
         *(limits.processes, limits.memory_bytes, limits.files_bytes),
     )
-    paths = [f"+{path}" for path in command.readable] + [f"={path}" for path in command.writable]
-    arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
+    paths = map(str, command.readable)
+    programs = [word for program in command.programs for word in (str(len(program)), *program)]
+    arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *programs]
     if not wrap:
         return arguments
-    return wrapping.wrapped(
-        arguments, directory=command.directory, readable=command.readable, writable=command.writable
-    )
+    return wrapping.wrapped(arguments, directory=command.directory, readable=command.readable)
 
 
 def _in_memory(content: bytes) -> int:

@@ -23,14 +23,14 @@ _PRIVILEGES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "KILL", "SE
 @cache
 def works() -> bool:
     """Whether programs can be wrapped on this machine, tried once by each process."""
-    command = wrapped(["/bin/true"], directory=Path("/tmp"), readable=[Path("/bin")], writable=[])  # noqa: S108
+    command = wrapped(["/bin/true"], directory=Path("/tmp"), readable=[Path("/bin")])  # noqa: S108
     try:
         return subprocess.run(command, capture_output=True, timeout=_PATIENCE_SECONDS, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
 
-def wrapped(argv: Sequence[str], *, directory: Path, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
+def wrapped(argv: Sequence[str], *, directory: Path, readable: Iterable[Path]) -> list[str]:
     """The command that runs `argv` in `directory` with these paths and the system's libraries, and nothing else."""
     command = [
         shutil.which("bwrap") or "bwrap",
@@ -54,6 +54,4 @@ def wrapped(argv: Sequence[str], *, directory: Path, readable: Iterable[Path], w
         if not bound.intersection(path.parents):
             command += ["--ro-bind-try", str(path), str(path)]
     command += ["--dev", "/dev", "--proc", "/proc"]
-    for path in (directory, *writable):
-        command += ["--bind", str(path), str(path)]
-    return [*command, "--chdir", str(directory), "--", *argv]
+    return [*command, "--bind", str(directory), str(directory), "--chdir", str(directory), "--", *argv]

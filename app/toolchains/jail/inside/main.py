@@ -3,9 +3,10 @@
 Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
 the standard library is needed, of which it imports the little that starts quickly:
 
-    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [+READABLE …] [=WRITABLE …] \\
-        -- PROGRAM [ARGUMENT …]
+    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
+        -- COUNT PROGRAM [ARGUMENT …] [COUNT PROGRAM [ARGUMENT …] …]
 
+Each program comes with the number of words that it takes; those after the first run if the one before ended with 0.
 The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker; USER
 is the id that the job gets if the worker is root. The bounds are those of `JailLimits`, in its units. It writes lines
 to the status descriptor: `started PID`; `lacking NAME` for each of `landlock` and `seccomp` that this kernel has not;
@@ -55,13 +56,12 @@ class Job:
 
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
-        self.program = arguments[end + 1 :]
+        self.programs = _programs(arguments[end + 1 :])
         numbers, paths = arguments[:10], arguments[10:end]
         self.status, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
         self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
-        self.readable = [path[1:] for path in paths if path.startswith("+")]
-        self.writable = [path[1:] for path in paths if path.startswith("=")]
+        self.readable = paths
         self.directory = os.getcwd()  # noqa: PTH109 - see the imports
 
     def say(self, line: str) -> None:
@@ -70,6 +70,15 @@ class Job:
             os.write(self.status, f"{line}\n".encode(errors="replace"))
         except BrokenPipeError:
             return
+
+
+def _programs(words: list[str]) -> list[list[str]]:
+    programs = []
+    while words:
+        count = int(words[0])
+        programs.append(words[1 : count + 1])
+        words = words[count + 1 :]
+    return programs
 
 
 def main(arguments: list[str]) -> int:
@@ -119,7 +128,7 @@ def become(job: Job, supervisor: int) -> NoReturn:
         os.umask(0o077)
         os.nice(NICENESS)
         granted = [*LIBRARIES, *job.readable]
-        privileges.drop(job.user, job.directory, [path for path in (*granted, *job.writable) if os.path.exists(path)])  # noqa: PTH110
+        privileges.drop(job.user, job.directory, [path for path in granted if os.path.exists(path)])  # noqa: PTH110
         # Whoever becomes another user must say it again.
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
@@ -135,16 +144,38 @@ def become(job: Job, supervisor: int) -> NoReturn:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        os.execv(job.program[0], job.program)  # noqa: S606 - this is what the folder is for
+        *first, last = job.programs
+        for program in first:
+            status = os.waitstatus_to_exitcode(os.waitpid(_spawned(program), 0)[1])
+            if status != 0:
+                _end_like(status)
+        os.execv(last[0], last)  # noqa: S606 - this is what the folder is for
     except BaseException as error:  # noqa: BLE001 - nothing may escape into the supervisor's code after the fork
         job.say(f"failed {error}")
         os._exit(EXIT_NOT_STARTED)
 
 
+def _spawned(program: list[str]) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execv(program[0], program)  # noqa: S606 - see above
+        finally:
+            os._exit(EXIT_NOT_STARTED)
+    return child
+
+
+def _end_like(status: int) -> NoReturn:
+    """End as another process did."""
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    os._exit(abs(status))
+
+
 def confine(job: Job, granted: list[str]) -> None:
     """Leave this process its own directory, what it was granted, and no way to anything else."""
     rights = [(path, landlock.READ) for path in (*granted, *DEVICES)]
-    rights += [(path, landlock.WRITE) for path in (job.directory, "/dev/null", *job.writable)]
+    rights += [(path, landlock.WRITE) for path in (job.directory, "/dev/null")]
     for name, restricted in (("landlock", landlock.restrict(rights)), ("seccomp", seccomp.restrict())):
         if not restricted:
             job.say(f"lacking {name}")
