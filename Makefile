@@ -51,7 +51,7 @@ bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 	@$(BIN)/python -m bench.executions
 	@$(BIN)/python -m bench.start
 
-bench-broker: $(DEV)  ## Measure the broker beside Redis, RabbitMQ and other queues on PostgreSQL (half an hour).
+bench-broker: $(DEV)  ## Measure the broker beside Redis, RabbitMQ and other queues on PostgreSQL (forty minutes).
 	@$(INSTALL) bench/broker/requirements.txt
 	@$(BIN)/python -m bench.broker
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from celery.signals import worker_init, worker_ready
+from celery.signals import setup_logging, worker_init, worker_ready
 
 from app.executions import queries as executions
 from app.executions.results import results_of
@@ -27,6 +27,8 @@ celery = create_celery(
 )
 register_tasks(celery, platform)
 app = celery
+# Logs are as KILN_LOG_LEVEL wants them: Celery sets up its own only where nobody else did.
+setup_logging.connect(lambda **_more: None, weak=False)
 # Before the children are forked, and in the main process once more when it is ready.
 for moment in (worker_init, worker_ready):
     moment.connect(lambda **_more: keep_for_good(), weak=False)

@@ -9,6 +9,7 @@ from app.http import pages
 from app.http.blueprints import document
 from app.http.bodies import OrjsonProvider
 from app.http.correlation import correlate_requests
+from app.http.origins import refuse_foreigners
 from app.http.problems import answer_as, answer_with_problems
 from app.operations import api as operations
 from app.operations import health
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
 
     correlate_requests(app)
+    refuse_foreigners(app, settings.hosts)
     api = document(app)
     answer_with_problems(app)
     app.register_blueprint(pages.blueprint)

@@ -17,6 +17,10 @@ from app.addresses import embedded_url
 
 PREFIX = "KILN_"
 
+#: What a server that listens on loopback is called.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+ANY_HOST = frozenset({"*"})
+
 
 class InvalidSettings(Exception):
     """The environment holds a setting that Kiln cannot honour."""
@@ -60,6 +64,10 @@ def _database(value: str) -> str:
     return "postgresql://" + value.partition("://")[2]
 
 
+def _names(value: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in value.split(",") if name.strip())
+
+
 def _key(value: str) -> bytes:
     if len(value) < 32:
         raise ValueError("has at least 32 characters")
@@ -82,6 +90,13 @@ class Settings:
 
     port: int = _setting("PORT", "8000", _whole(1, 65535), "Port of the API.")
     bind: str = _setting("KILN_BIND", "127.0.0.1", _text, "Address that the API listens on.")
+    hosts: frozenset[str] = _setting(
+        "KILN_HOSTS",
+        "",
+        _names,
+        "Names that the API is called by, with commas between; `*` for any. Otherwise loopback's while it listens "
+        "there, and any elsewhere.",
+    )
     home: Path = _setting(
         "KILN_HOME", ".kiln", _home, "Data of the embedded server, caches and generated secrets (0700)."
     )
@@ -158,6 +173,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     values["embedded"] = embedded
     if embedded:
         values["database_url"] = embedded_url(values["home"])
+    if values["hosts"] is None:
+        values["hosts"] = LOOPBACK if values["bind"] in LOOPBACK else ANY_HOST
     if values["seed_examples"] is None:
         values["seed_examples"] = embedded
     if values["secret_key"] is None:

@@ -68,7 +68,7 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
         "PORT": str(port),
     }
     celery_app, web = ("bench.stages", "bench.stages") if stamped else ("worker", "wsgi")
-    celery = [sys.executable, "-m", "celery", "-A", celery_app, "worker", "--pool", "prefork", "--loglevel", "warning"]
+    celery = [sys.executable, "-m", "celery", "-A", celery_app, "worker", "--pool", "prefork"]
     celery += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     commands = [
         [*celery, "--queues", "compile", "--concurrency", "1", "--hostname", "compile@%h"],

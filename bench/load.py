@@ -17,7 +17,7 @@ MOST_CONNECTIONS: Final = 500
 
 def request_bytes(method: str, path: str, body: bytes = b"", *, headers: str = "") -> bytes:
     """One request; `headers` are whole lines."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Content-Type: application/json\r\n{headers}\r\n".encode() + body
 
 

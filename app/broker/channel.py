@@ -117,6 +117,7 @@ class Channel(DeclaringChannel):
         parameters = {
             "exchange": exchange,
             "priority": self._get_message_priority(message),
+            "delay": _delay((message.get("headers") or {}).get("eta")),
             "ttl": _ttl(message),
             "payload": _stored(message),
         }

@@ -2,6 +2,7 @@
 sees the same.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from amqp.exceptions import NotFound, PreconditionFailed
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import virtual
 from kombu.transport.base import to_rabbitmq_queue_arguments
-from kombu.transport.virtual.exchange import ExchangeType
+from kombu.transport.virtual.exchange import ExchangeType, TopicExchange
 from kombu.utils.uuid import uuid
 
 from app.broker import topology
@@ -17,9 +18,28 @@ from app.broker.carrier import Carrier
 from app.broker.link import Link
 
 
+class Topic(TopicExchange):  # type: ignore[misc]
+    """kombu's topic exchange, where `#` stands for any number of words as in AMQP, none included."""
+
+    def key_to_pattern(self, rkey: str) -> str:
+        """The regular expression of a binding's key; PostgreSQL reads it too."""
+        pattern, is_begun = "", False
+        words = rkey.split(".")
+        for place, word in enumerate(words):
+            if word == "#" and not is_begun:
+                pattern += r".*" if place == len(words) - 1 else r"(?:[^.]*\.)*"
+            elif word == "#":
+                pattern += r"(?:\.[^.]*)*"
+            else:
+                pattern += r"\." * is_begun + ("[^.]+" if word == "*" else re.escape(word))
+                is_begun = True
+        return f"^{pattern}$"
+
+
 class DeclaringChannel(virtual.Channel):  # type: ignore[misc]
     """kombu's virtual channel without its memory of what was declared: others may have deleted it since."""
 
+    exchange_types = {**virtual.Channel.exchange_types, "topic": Topic}  # noqa: RUF012 - kombu declares it so
     kept_exchanges: Sequence[str] = ("celeryev",)
     connection: Carrier | None
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 import psycopg
 
 from app.broker.delivery import Delivery, LeaseLost, renew
-from app.broker.link import SESSION_OPTIONS
+from app.broker.link import SESSION_OPTIONS, PatientConnection
 
 #: Work that is done sooner costs no statement; longer work hears within this time that its message was taken away.
 RENEWAL_SECONDS: Final = 1.0
 
-#: A lease that could not be renewed counts as lost this long before it ends, so that two never work on one message.
+#: A lease that could not be renewed counts as lost this long before it ends, or a quarter of it where that is less, so
+#: that two never work on one message.
 MARGIN_SECONDS: Final = 1.0
 
 
@@ -32,6 +33,8 @@ class Kept:
         self.lost = False
         """Whether the lease has gone, or will have before it can be renewed: the result must not be written."""
         self._on_lost = on_lost
+        self._ending = threading.Lock()
+        self._ended = False
         self._lease_seconds = lease_seconds
         self._held_until = time.monotonic() + lease_seconds
 
@@ -47,31 +50,37 @@ class Kept:
 
     def give_up_in_time(self) -> None:
         """Give up where the lease is about to end."""
-        if time.monotonic() > self._held_until - MARGIN_SECONDS:
+        if time.monotonic() > self._held_until - min(MARGIN_SECONDS, self._lease_seconds / 4):
             self.give_up()
 
     def give_up(self) -> None:
-        """Stop the work, once."""
-        if not self.lost:
-            self.lost = True
-            self._on_lost()
+        """Stop the work, once, and not when it has ended."""
+        with self._ending:
+            if not self.lost and not self._ended:
+                self.lost = True
+                self._on_lost()
+
+    def end(self) -> None:
+        """The work has ended: there is nothing to stop any more."""
+        with self._ending:
+            self._ended = True
 
 
 class Keeper:
-    """One thread a process, and one connection once work takes longer than `RENEWAL_SECONDS`.
+    """Two threads a process, and one connection once work takes longer than `RENEWAL_SECONDS`: one renews, and may have
+    to wait for the server; the other stops the work in time whatever the first is doing.
 
-    The thread looks now and then instead of being told, which would cost every short piece of work a switch.
+    They look now and then instead of being told, which would cost every short piece of work a switch.
     """
 
     def __init__(self, url: str, *, lease_seconds: float) -> None:
         self._url = url
         self._lease_seconds = lease_seconds
         self._every_seconds = min(RENEWAL_SECONDS, lease_seconds / 4)
-        self._lock = threading.Lock()
         self._kept: Kept | None = None
         self._renew_at = 0.0
         self._pid = 0
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: PatientConnection | None = None
 
     @contextmanager
     def keeping(self, delivery: Delivery, on_lost: Callable[[], None]) -> Iterator[Kept]:
@@ -79,25 +88,32 @@ class Keeper:
         the block.
         """
         kept = Kept(delivery, on_lost, self._lease_seconds)
-        with self._lock:
-            self._kept = kept
-            self._renew_at = time.monotonic() + self._every_seconds
-            if self._pid != os.getpid():
-                self._pid, self._connection = os.getpid(), None
-                threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
+        self._renew_at = time.monotonic() + self._every_seconds
+        self._kept = kept
+        if self._pid != os.getpid():
+            self._pid, self._connection = os.getpid(), None
+            for work in (self._renew_when_due, self._stop_in_time):
+                threading.Thread(target=work, name="lease-keeper", daemon=True).start()
         try:
             yield kept
         finally:
-            with self._lock:
-                self._kept = None
+            self._kept = None
+            kept.end()
 
-    def _run(self) -> None:
+    def _renew_when_due(self) -> None:
         while True:
             time.sleep(self._every_seconds / 4)
-            with self._lock:
-                if self._kept is not None and time.monotonic() >= self._renew_at:
-                    self._renew(self._kept)
-                    self._renew_at = time.monotonic() + self._every_seconds
+            kept = self._kept
+            if kept is not None and time.monotonic() >= self._renew_at:
+                self._renew(kept)
+                self._renew_at = time.monotonic() + self._every_seconds
+
+    def _stop_in_time(self) -> None:
+        while True:
+            time.sleep(self._every_seconds / 4)
+            kept = self._kept
+            if kept is not None:
+                kept.give_up_in_time()
 
     def _renew(self, kept: Kept) -> None:
         try:
@@ -106,11 +122,10 @@ class Keeper:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-            kept.give_up_in_time()
 
-    def _connected(self) -> "psycopg.Connection[Any]":
+    def _connected(self) -> PatientConnection:
         if self._connection is None:
-            self._connection = psycopg.connect(
+            self._connection = PatientConnection.connect(
                 self._url,
                 autocommit=True,
                 application_name="kiln lease keeper",
@@ -118,4 +133,5 @@ class Keeper:
                 connect_timeout=2,
                 tcp_user_timeout=int(self._lease_seconds * 500),
             )
+            self._connection.patience_seconds = self._lease_seconds / 2
         return self._connection

@@ -49,15 +49,17 @@ class NotMigrated(psycopg.ProgrammingError):
         super().__init__(str(type(self).__doc__))
 
 
-class _Connection(psycopg.Connection[Any]):
-    """psycopg's, where to be left without an answer is an error too: a server or a proxy that stands still keeps its
-    side of TCP alive.
+class PatientConnection(psycopg.Connection[Any]):
+    """psycopg's, where to be left without an answer for `patience_seconds` is an error too: a server or a proxy that
+    stands still keeps its side of TCP alive.
     """
+
+    patience_seconds = PATIENCE_SECONDS
 
     def wait(self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None) -> _Answer:
         """Wait for an answer; raises OperationalError and is of no use any more when none comes."""
         try:
-            return super().wait(gen, interval, PATIENCE_SECONDS if timeout is None else timeout)
+            return super().wait(gen, interval, self.patience_seconds if timeout is None else timeout)
         except psycopg.OperationalError as error:
             if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
                 raise
@@ -82,7 +84,7 @@ class Link:
     """
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._connection = _Connection.connect(
+        self._connection = PatientConnection.connect(
             url,
             autocommit=True,
             application_name=name[:63],

@@ -14,13 +14,17 @@ _connection: ContextVar["psycopg.Connection[Any] | None"] = ContextVar("publishi
 
 @contextmanager
 def publishing_in(connection: Any) -> Iterator[None]:
-    """Messages published in this block (also by `task.apply_async(retry=False)`) are written through `connection`.
+    """Messages published in this block, by `task.delay` or however else, are written through `connection`.
 
     They exist if and only if the caller's transaction commits, and consumers that sleep are woken by that commit.
-    `connection` is psycopg's, or SQLAlchemy's over psycopg.
+    `connection` is psycopg's, or SQLAlchemy's over psycopg; raises TypeError for anything else. The block is that of
+    the thread, or of the asyncio task, that entered it: what other threads publish meanwhile is published at once.
     """
     if not isinstance(connection, psycopg.Connection):
-        connection = connection.connection.driver_connection
+        connection = getattr(getattr(connection, "connection", None), "driver_connection", None)
+    if not isinstance(connection, psycopg.Connection):
+        error = "publishing_in takes a connection of psycopg's or of SQLAlchemy's over it, such as session.connection()"
+        raise TypeError(error)
     token = _connection.set(connection)
     try:
         yield

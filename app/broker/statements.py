@@ -54,8 +54,10 @@ PUBLISH_ACCEPTED = f"""published AS (
 #: Add a copy for every queue bound to a fanout exchange, and wake its consumers even if they are busy: this is how
 #: workers are talked to.
 PUBLISH_FANOUT = """
-INSERT INTO broker.messages AS message (queue, priority, expires_at, payload)
-SELECT queue, %(priority)s, now() + least(%(ttl)s::interval, message_ttl), %(payload)s::json
+INSERT INTO broker.messages AS message (queue, priority, state, ready_at, expires_at, payload)
+SELECT queue, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
+       now() + %(delay)s::interval, now() + %(delay)s::interval + least(%(ttl)s::interval, message_ttl),
+       %(payload)s::json
 FROM broker.bindings LEFT JOIN broker.queues ON name = queue
 WHERE exchange = %(exchange)s
 RETURNING pg_notify(broker.channel_of(message.queue), '')

@@ -1,10 +1,16 @@
-"""Which pages a browser's request may come from. What changes something is taken from our own only: a browser sends it
-along with whatever lets the user in, no matter whose page asked for it.
+"""Which pages a browser's request may come from, and which names lead here.
+
+What changes something is taken from our own pages only: a browser sends it along with whatever lets the user in, no
+matter whose page asked for it. And a page that lets its own name lead to this machine (DNS rebinding) would be one of
+ours as far as the browser can tell, so only our own names are answered.
 """
 
-from flask import request
+from collections.abc import Set as AbstractSet
+
+from flask import Flask, request
 
 from app.http.problems import Problem
+from app.settings import ANY_HOST
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -12,15 +18,29 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"same-origin", "none"})
 
 
-def refuse_foreign_pages() -> None:
-    """Raise `csrf_failed` for an unsafe method that another site's page asks for. Programs send neither header."""
-    if request.method in SAFE_METHODS:
-        return
-    if request.headers.get("Sec-Fetch-Site", "none") not in _OURS or _origin_host() != request.host:
-        raise Problem("csrf_failed", "Only pages of this server may ask for this.")
+def refuse_foreigners(app: Flask, hosts: AbstractSet[str]) -> None:
+    """Answer requests that come from other sites' pages, or call us by a name that is not in `hosts`, with problems."""
+
+    @app.before_request
+    def refuse() -> None:
+        if hosts != ANY_HOST and _name(request.host) not in hosts:
+            raise Problem("misdirected_request", f"This server is not called {_name(request.host)!r}.")
+        if request.method not in SAFE_METHODS and _is_of_another_site():
+            raise Problem("csrf_failed", "Only pages of this server may ask for this.")
+
+
+def _is_of_another_site() -> bool:
+    """Whether a browser says so. Programs send neither header."""
+    return request.headers.get("Sec-Fetch-Site", "none") not in _OURS or _origin_host() != request.host
 
 
 def _origin_host() -> str:
     """Host and port of the page that asks; those of this server where none is named."""
     origin = request.headers.get("Origin")
     return request.host if origin is None else origin.partition("://")[2]
+
+
+def _name(host: str) -> str:
+    """A host without its port; an address of IPv6 keeps its brackets."""
+    name, _, port = host.rpartition(":")
+    return (name if name and port.isdecimal() else host).lower().removesuffix(".")

@@ -30,6 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The request is too large"),
     "uri_too_long": (414, "The address is too long"),
     "unsupported_media_type": (415, "The body is not JSON"),
+    "misdirected_request": (421, "The request is meant for another server"),
     "validation_error": (422, "The request does not fit the schema"),
     "unknown_reference": (422, "The request names something that does not exist"),
     "unsupported": (422, "The request asks for what this server does not do"),

@@ -2,7 +2,12 @@
 database."""
 
 import os
+import signal
 import sys
+
+# Who presses Ctrl-C while all this is imported sees no trace of it; whoever runs something sets handlers of their own.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Callable, Sequence
 
 from app.local.errors import LocalError, from_os_error

@@ -38,6 +38,10 @@ class AccessDenied(LocalError):
     """The operating system denies access to a file that Kiln needs."""
 
 
+class RefusedBySystem(LocalError):
+    """The operating system refuses what Kiln needs."""
+
+
 class OldServerData(LocalError):
     """The data in KILN_HOME was made by another major version of PostgreSQL than the one that Kiln carries.
     Start it once with the old version, `pg_dump` it and load that here; or move the directory away to begin afresh."""
@@ -95,5 +99,10 @@ def explain(log: str) -> LocalError:
 
 def from_os_error(error: OSError) -> LocalError:
     """The error for what the operating system refused to Kiln itself."""
-    kind = DiskFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else AccessDenied
-    return kind(str(error))
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return DiskFull(str(error))
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return AccessDenied(str(error))
+        case _:
+            return RefusedBySystem(str(error))

@@ -1,12 +1,13 @@
 """Kiln's transport beside its peers, in one run, interleaved, on this machine.
 
-    python -m bench.broker                       # everything, about half an hour
+    python -m bench.broker                       # everything, about forty minutes
     python -m bench.broker drain --rounds 1      # one part
     python -m bench.broker drain --only Kiln Redis
+    python -m bench.broker scenarios             # Kiln's alone, ten minutes
 
-Parts: drain, events, kills, clients, transactions, snapshot, idle. Medians of the rounds, with least and largest. The
-servers are Debian's (PostgreSQL: the one that Kiln brings), on loopback, at default durability; Redis without
-persistence.
+Parts: drain, events, kills, clients, transactions, snapshot, idle, scenarios. Medians of the rounds, with least and
+largest. The servers are Debian's (PostgreSQL: the one that Kiln brings), on loopback, at default durability; Redis
+without persistence.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.broker import clients, idle, kills, snapshot, transactions
+from bench.broker import clients, idle, kills, scenarios, snapshot, transactions
 from bench.broker.drain import Result, measure
 from bench.broker.systems import SYSTEMS, System, started
 
@@ -97,6 +98,26 @@ def idle_worker(urls: dict[System, str], _rounds: int) -> None:
     print(f"\nAn idle worker: {idle.transactions_per_second(_kiln(urls)):.2f} transactions per s")
 
 
+def harmed(_urls: dict[System, str], _rounds: int) -> None:
+    """Kiln's alone, on a server of its own that is stopped and started."""
+    print(f"\nChaos and pressure at {scenarios.RATE:.0f} tasks offered per s, phases of {scenarios.PHASE_SECONDS} s")
+    print(
+        f"{'':27}{'before':>8}{'meanwhile':>10}{'after':>8}{'ratio':>7}{'back s':>8}{'behind s':>10}{'lost':>6}"
+        f"{'twice':>7}{'ended':>7}"
+    )
+    with scenarios.server() as server:
+        for scenario in scenarios.SCENARIOS:
+            found = scenarios.play(scenario, server)
+            back = "never" if found.back_seconds is None else f"{found.back_seconds:.1f}"
+            print(
+                f"{scenario.name:27}{found.before:8.0f}{found.meanwhile:10.0f}{found.after:8.0f}"
+                f"{found.after / found.before:7.0%}{back:>8}{found.behind_seconds:10.1f}{found.lost:6}"
+                f"{found.repeated:7}{'yes' if found.ended else 'no':>7}  "
+                f"{'pass' if found.passed(scenario) else 'FAIL'}",
+                flush=True,
+            )
+
+
 PARTS: dict[str, Callable[[dict[System, str], int], None]] = {
     "drain": drain,
     "events": events,
@@ -105,7 +126,11 @@ PARTS: dict[str, Callable[[dict[System, str], int], None]] = {
     "transactions": in_transactions,
     "snapshot": old_snapshot,
     "idle": idle_worker,
+    "scenarios": harmed,
 }
+
+#: Parts for which no server of a peer is needed.
+ALONE = {"clients", "transactions", "snapshot", "idle", "scenarios"}
 
 
 def _kiln(urls: dict[System, str]) -> str:
@@ -136,8 +161,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=[system.name for system in SYSTEMS], metavar="SYSTEM")
     arguments = parser.parse_args()
-    with started([system for system in SYSTEMS if system.name in arguments.only]) as urls:
-        for name in arguments.parts or PARTS:
+    parts = arguments.parts or list(PARTS)
+    only = {"Kiln"} if ALONE.issuperset(parts) else arguments.only
+    with started([system for system in SYSTEMS if system.name in only]) as urls:
+        for name in parts:
             PARTS[name](urls, arguments.rounds)
 
 

@@ -1,4 +1,5 @@
-"""The Celery application that every broker is measured with: one task that does nothing but say when it began.
+"""The Celery application that every broker is measured with: a task that does nothing but say when it began, and one
+that says when it is done.
 
 BENCH_BROKER is the broker's URL. BENCH_STARTS is the file to which each task appends its number and the nanoseconds of
 CLOCK_MONOTONIC, a clock that all processes share; beside it a file `ready` appears when the worker is.
@@ -66,3 +67,10 @@ def noop(number: int, seconds: float = 0) -> None:
     os.write(_starts, RECORD.pack(number, time.monotonic_ns()))
     if seconds:
         time.sleep(seconds)
+
+
+@app.task(name="bench.work", acks_late=True)
+def work(number: int, seconds: float) -> None:
+    """Take so long, then say that it is done; its message goes after that."""
+    time.sleep(seconds)
+    os.write(_starts, RECORD.pack(number, time.monotonic_ns()))

@@ -13,6 +13,9 @@ from bench.broker.producers import OTHERS
 
 PATIENCE_SECONDS = 300
 
+#: As long as hardbyte's harness gives its systems between SIGTERM and SIGKILL.
+STOP_SECONDS = 10
+
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for something to come true."""
@@ -21,6 +24,12 @@ def until(condition: Callable[[], object]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.02)
+
+
+def records(path: Path) -> list[tuple[int, int]]:
+    """Number and nanoseconds of everything that processes have appended to a file."""
+    data = path.read_bytes() if path.exists() else b""
+    return list(RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size]))
 
 
 class Worker:
@@ -45,8 +54,7 @@ class Worker:
 
     def starts(self) -> list[tuple[int, int]]:
         """Number and nanoseconds of every task that has begun."""
-        data = self._starts.read_bytes() if self._starts.exists() else b""
-        return list(RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size]))
+        return records(self._starts)
 
     def await_ready(self) -> None:
         """Until it says so; only Celery's do."""
@@ -63,13 +71,15 @@ class Worker:
     def _size(self) -> int:
         return self._starts.stat().st_size if self._starts.exists() else 0
 
-    def stop(self) -> None:
-        """End it: politely, then not."""
+    def stop(self) -> bool:
+        """End it: politely, then not; answers whether it was enough to be polite."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+            return False
+        return True
 
     def kill(self) -> None:
         """Kill it with its children."""

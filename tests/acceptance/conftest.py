@@ -77,9 +77,9 @@ def new_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
     """Starts further workers."""
     started: list[LocalProcess] = []
 
-    def start(queue: str, name: str, options: Sequence[str] = QUIET) -> LocalProcess:
-        log = tmp_path / f"{name}.log"
-        process = worker(queue, concurrency=2, environment=environment, log=log, name=name, options=options)
+    def start(queue: str, name: str, options: Sequence[str] = QUIET, **more: str) -> LocalProcess:
+        log, given = tmp_path / f"{name}.log", environment | more
+        process = worker(queue, concurrency=2, environment=given, log=log, name=name, options=options)
         started.append(process)
         process.ready()
         return process

@@ -127,5 +127,5 @@ def worker(
 ) -> LocalProcess:
     """A real `celery worker` of one queue."""
     argv = ["celery", "-A", "worker", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
-    argv += ["--queues", queue, "--hostname", f"{name or queue}@%h", "--loglevel", "info"]
+    argv += ["--queues", queue, "--hostname", f"{name or queue}@%h"]
     return LocalProcess(name or queue, [*argv, *options], environment=environment, log=log, needle="ready.")

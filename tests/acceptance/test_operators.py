@@ -119,8 +119,7 @@ def test_what_is_revoked_ends(kiln: Client, celery_setup_app: Celery, environmen
 def test_workers_that_mingle_and_gossip_know_each_other(
     kiln: Client, environment: dict[str, str], new_worker: Callable[..., LocalProcess]
 ) -> None:
-    one = new_worker("execute", "one", options=["--loglevel", "debug"])
-    two = new_worker("execute", "two", options=["--loglevel", "debug"])
+    one, two = (new_worker("execute", name, options=(), KILN_LOG_LEVEL="debug") for name in ("one", "two"))
     assert "mingle: sync with 3 nodes" in two.logs()
     until(lambda: "two@" in joined(one) and "one@" in joined(two))
     said = celery("status", environment)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pytest_celery import CeleryTestSetup
+from pytest_celery import CeleryTestSetup, CeleryTestWorker
 
 from tests.acceptance.conftest import Client
 from tests.programs import ECHO, TRAP
@@ -64,7 +64,7 @@ def inspect_execution_history(kiln: Client, function_id: str, execution_id: str)
 
 def debug_stuck_compilation(kiln: Client, celery_setup: CeleryTestSetup, rows: Callable[..., list[Any]]) -> None:
     """An operator sees a backlog and whose it is: over HTTP, in SQL, and in the logs."""
-    compile_worker, _ = celery_setup.worker_cluster
+    compile_worker, execute_worker = celery_setup.worker_cluster
     compile_worker.container.kill("SIGSTOP")
     function_id = kiln.register("stuck", "wat", ECHO)
     queue = next(item for item in kiln("GET", "/operations/queues").json()["items"] if item["name"] == "compile")
@@ -74,5 +74,11 @@ def debug_stuck_compilation(kiln: Client, celery_setup: CeleryTestSetup, rows: C
     assert rows("SELECT function_id::text FROM broker.messages WHERE queue = 'compile'") == [(function_id,)]
     compile_worker.container.kill("SIGCONT")
     assert kiln.compiled(function_id)["status"] == "READY"
-    lines = [json.loads(line) for line in compile_worker.logs().splitlines() if line.startswith("{")]
-    assert "version.compiled" in {line["event"] for line in lines if line.get("function_id") == function_id}
+    assert "version.compiled" in logged(compile_worker, "function_id", function_id)
+    assert "execution.finished" in logged(execute_worker, "correlation_id", "story-3")
+
+
+def logged(worker: CeleryTestWorker, name: str, value: str) -> set[str]:
+    """The events that a worker logged about something."""
+    lines = [json.loads(line) for line in worker.logs().splitlines() if line.startswith("{")]
+    return {line["event"] for line in lines if line.get(name) == value}

@@ -12,7 +12,7 @@ from tests.programs import LOOP
 
 Rows = Callable[..., list[Any]]
 
-HEAD = b"POST /functions HTTP/1.1\r\nHost: kiln\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /functions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def connect(api: Client) -> socket.socket:
@@ -54,10 +54,10 @@ def test_a_body_that_ends_early_is_no_request(api: Client, rows: Rows) -> None:
 
 NO_REQUESTS = [
     (b"NONSENSE\r\n\r\n", 400, b"bad_request"),
-    (b"GET /livez HTTP/1.1\r\nHost: k\r\nContent-Length: x\r\n\r\n", 400, b"bad_request"),
+    (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400, b"bad_request"),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400, b"bad_request"),
     (HEAD + b"Content-Length: 99999999999\r\n\r\n", 413, b"too_large"),
-    (b"GET / HTTP/1.1\r\nHost: k\r\nX: " + b"x" * 30_000 + b"\r\n\r\n", 431, b"headers_too_large"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 30_000 + b"\r\n\r\n", 431, b"headers_too_large"),
     (b"GET /livez?" + b"x" * 9_000 + b" HTTP/1.0\r\n\r\n", 414, b"uri_too_long"),
 ]
 

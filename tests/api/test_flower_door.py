@@ -15,25 +15,6 @@ def test_without_flower_its_pages_are_not_available(client: FlaskClient, path: s
     assert body["detail"] == "Flower does not run beside this process."
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Origin": "http://elsewhere.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost:81", "Sec-Fetch-Site": "same-origin"},
-    ],
-)
-def test_another_sites_page_may_not_press_its_buttons(client: FlaskClient, headers: dict[str, str]) -> None:
-    assert_problem(client.post("/flower/api/worker/shutdown/execute@here", headers=headers), "csrf_failed")
-
-
-@pytest.mark.parametrize("headers", [{}, {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "none"}])
-def test_our_own_pages_and_programs_may(client: FlaskClient, headers: dict[str, str]) -> None:
-    assert_problem(client.post("/flower/api/worker/shutdown/execute@here", headers=headers), "unavailable")
-
-
 def test_a_body_has_the_limit_of_all_others(app: Flask, client: FlaskClient) -> None:
     body = b" " * (app.config["MAX_CONTENT_LENGTH"] + 1)
     assert_problem(client.post("/flower/api/task/apply/executions.run", data=body), "too_large")

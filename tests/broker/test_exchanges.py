@@ -1,7 +1,9 @@
 """Exchanges, queues and what binds them. They are in the database: each connection here stands for a process."""
 
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +48,42 @@ def test_a_direct_exchange_reaches_the_queues_whose_key_is_the_same(connect: Con
     send(connect(), "to the first", "letters", "first")
     send(connect(), "to nobody", "letters", "third")
     assert sizes(connection, first, second) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "reached", "missed"),
+    [
+        ("a.*", ["a.b", "a.c"], ["a", "a.b.c", "b.a"]),
+        ("a.#", ["a", "a.b", "a.b.c"], ["ab", "b.a"]),
+        ("#.c", ["c", "a.c", "a.b.c"], ["ac", "c.a"]),
+        ("#.c.#", ["c", "a.c", "c.a", "a.b.c.d"], ["a", "ac"]),
+        ("a.#.c", ["a.c", "a.b.c", "a.b.b.c"], ["ac", "a"]),
+        ("#", ["a", "a.b"], []),
+        ("a+(b.*", ["a+(b.c"], ["aab.c"]),
+    ],
+)
+def test_a_topic_exchange_reaches_the_queues_whose_pattern_fits(
+    connect: Connect, key: str, reached: list[str], missed: list[str]
+) -> None:
+    connection, queue = connect(), Queue("patterned", Exchange("topics", type="topic"), routing_key=key)
+    declared(connection, queue)
+    for sent in (*reached, *missed):
+        send(connection, sent, "topics", sent)
+    assert [message.payload for message in receive(connection, queue, count=len(reached))] == reached
+    assert sizes(connection, queue) == [0]
+
+
+def test_what_is_delayed_reaches_the_queues_of_a_fanout_when_its_time_comes(connect: Connect, rows: Rows) -> None:
+    exchange, connection = Exchange("later", type="fanout"), connect(polling_interval=0.1)
+    queue = Queue("hears-later", exchange)
+    declared(connection, queue)
+    with connection.Producer() as producer:
+        eta = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        producer.publish("soon", exchange=exchange, headers={"eta": eta})
+    assert rows("SELECT state FROM broker.messages") == [("delayed",)]
+    began = time.monotonic()
+    assert receive(connection, queue)[0].payload == "soon"
+    assert time.monotonic() - began > 0.8
 
 
 def test_a_fanout_reaches_every_bound_queue_of_every_process(connect: Connect) -> None:

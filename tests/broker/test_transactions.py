@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 from sqlalchemy import create_engine
 
@@ -63,6 +64,12 @@ def test_a_task_is_sent_through_sqlalchemys_transaction(
         assert rows("SELECT FROM broker.messages") == []
     engine.dispose()
     assert [message.payload for message in receive(connection, queue)] == ["with its row"]
+
+
+@pytest.mark.parametrize("connection", [None, object(), "postgresql://", psycopg.connect])
+def test_what_is_no_connection_is_refused(connection: object) -> None:
+    with pytest.raises(TypeError, match=r"session\.connection"), publishing_in(connection):
+        pass
 
 
 def test_settling_commits_with_the_result_or_not_at_all(

@@ -43,7 +43,10 @@ def blocking() -> None:
 
 
 def unfenced() -> None:
-    """Statements without the lease's token: whoever held a message once may still write."""
+    """Statements without the lease's token, and workers that do not look at the clock: whoever held a message once may
+    still write.
+    """
+    keeping.Kept.give_up_in_time = _nothing  # type: ignore[method-assign]
     for module in (statements, queries):
         for name, value in vars(module).items():
             if isinstance(value, str) and _TOKEN.search(value):
@@ -143,6 +146,11 @@ def hasty() -> None:
     watchdog.SILENT_SECONDS, watchdog.WAITED_SECONDS = 4, 2  # type: ignore[misc]
 
 
+def hopeless() -> None:
+    """A database that is away, or has no connection left, is a fault like any other."""
+    Transport.connection_errors = Transport.recoverable_connection_errors = (psycopg.InterfaceError,)  # type: ignore[assignment]
+
+
 def leaking() -> None:
     """Something is kept of every message."""
     kept: list[bytearray] = []
@@ -165,6 +173,7 @@ _BREAKS: dict[str, Callable[[], Any]] = {
         forgiving,
         hasty,
         hoarding,
+        hopeless,
         idle,
         leaking,
         mortal,

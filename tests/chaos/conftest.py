@@ -30,6 +30,7 @@ _FUNCTIONS = {"nap": NAP, "loop": LOOP}
 _ABOUT_THE_DATABASE = {
     "test_broken_connections",
     "test_clocks",
+    "test_connection_slots",
     "test_database_crashes",
     "test_draining",
     "test_memory",

@@ -1,6 +1,8 @@
 """One Kiln under test: its database, its processes, its clients, and the verdict on it."""
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,22 @@ class Installation:
     def submit(self, values: list[int] | list[str] | range, *, function: str = "nap", clients: int = 4) -> None:
         """Have clients submit executions, each insisting until it is accepted."""
         self.clients.submit(self.functions[function], values, clients=clients)
+
+    @contextmanager
+    def writing(self, *, function: str = "nap", clients: int = 6) -> Iterator[None]:
+        """Have clients submit as fast as they are answered while the block runs."""
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self.clients.submit_until,
+            args=(self.functions[function], stop),
+            kwargs={"value": 0, "clients": clients},
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def rows(self, statement: str, *parameters: object) -> list[Any]:
         """Look into the database, over a connection of its own."""

@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import psutil
 import psycopg
@@ -97,6 +98,39 @@ def kill_a_backend(url: str) -> None:
     with suppress(psycopg.OperationalError), psycopg.connect(url, autocommit=True) as connection:
         for (pid,) in connection.execute(statement):
             os.kill(pid, signal.SIGKILL)
+
+
+_CROWD = "chaos crowd"
+
+
+@contextmanager
+def slots_taken(url: str) -> Iterator[None]:
+    """Hold every connection that the server has, having ended all the others: nobody gets one while the block runs."""
+    with ExitStack() as held:
+        first = held.enter_context(psycopg.connect(url, autocommit=True, application_name=_CROWD))
+        while _take_the_rest(url, held) or _end_others(first):
+            pass
+        yield
+
+
+def _take_the_rest(url: str, held: ExitStack) -> int:
+    """Connect until that is refused; answers how often it was not."""
+    taken = 0
+    with suppress(psycopg.OperationalError):
+        while True:
+            held.enter_context(psycopg.connect(url, autocommit=True, application_name=_CROWD))
+            taken += 1
+    return taken
+
+
+def _end_others(connection: "psycopg.Connection[Any]") -> int:
+    """End what is not of the crowd; answers how many. PostgreSQL's own processes have no database."""
+    statement = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname IS NOT NULL AND application_name <> %s
+    """
+    row = connection.execute(statement, [_CROWD]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def terminate_backends(url: str, *, like: str) -> int:

@@ -1,9 +1,6 @@
 """R5 and R6: the database is killed, whole or one backend of it, while clients write."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -16,8 +13,6 @@ from tests.chaos.nemesis import Nemesis, kill_a_backend, kill_server
 from tests.chaos.patience import until
 from tests.chaos.scale import Scale
 
-WRITERS = 6
-
 
 @pytest.mark.promise("R5", "An accepted request survives a crash of the database, and work resumes by itself.")
 def test_what_was_accepted_survives_crashes_of_the_database(
@@ -25,7 +20,7 @@ def test_what_was_accepted_survives_crashes_of_the_database(
 ) -> None:
     crashes, every = scale(2, 15), scale(1.5, 2.0)
     nodes = durable_kiln.fleet.workers(2)
-    with writing(durable_kiln):
+    with durable_kiln.writing():
         for _ in range(crashes):
             time.sleep(every)
             crash(server)
@@ -48,7 +43,7 @@ def test_without_synchronous_commit_a_crash_of_the_database_loses_what_was_accep
         connection.execute(f"ALTER DATABASE {database} SET synchronous_commit = off".encode())
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
-    with writing(durable_kiln):
+    with durable_kiln.writing():
         time.sleep(2)
         crash(server)
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
@@ -63,7 +58,7 @@ def test_without_synchronous_commit_a_crash_of_the_database_loses_what_was_accep
 def test_a_killed_backend_is_a_blip(durable_kiln: Installation, report: Report, scale: Scale) -> None:
     seconds, every = scale(6, 120), scale(2.0, 5.0)
     nodes = durable_kiln.fleet.workers(3)
-    with writing(durable_kiln), Nemesis(lambda: kill_a_backend(durable_kiln.url), every_seconds=every) as nemesis:
+    with durable_kiln.writing(), Nemesis(lambda: kill_a_backend(durable_kiln.url), every_seconds=every) as nemesis:
         most = most_connections(durable_kiln, seconds=seconds)
     verdict = durable_kiln.verdict(seconds=scale(90, 600))
     assert durable_kiln.clients.problems == []
@@ -71,22 +66,6 @@ def test_a_killed_backend_is_a_blip(durable_kiln: Installation, report: Report, 
     # The web's pool, its listener, and for each worker: consumer, publisher, events, and two for each child.
     assert most <= 30 + 1 + 3 * (3 + 2 * 2), most
     report(verdict, f"{nemesis.acts} backends killed, {most} connections at most")
-
-
-@contextmanager
-def writing(kiln: Installation) -> Iterator[None]:
-    """Clients submit as fast as they are answered while the block runs."""
-    stop = threading.Event()
-    clients, function_id = kiln.clients, kiln.functions["nap"]
-    thread = threading.Thread(
-        target=clients.submit_until, args=(function_id, stop), kwargs={"value": 0, "clients": WRITERS}
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def crash(server: EmbeddedPostgres) -> None:

@@ -40,7 +40,7 @@ def test_without_the_token_the_result_of_a_superseded_attempt_stands(kiln: Insta
 def superseded_result_of(kiln: Installation, broken: str | None) -> None:
     """One worker begins, is stopped beyond its lease, and goes on when the other has begun the same."""
     zombie = kiln.fleet.worker("execute-1", concurrency=1, broken=broken)
-    kiln.submit([1_500])
+    kiln.submit([6_000])
     kiln.until("status = 'RUNNING'")
     kiln.fleet.worker("execute-2", concurrency=1, broken=broken)
     with stopped(zombie):
