@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.broker import Delivery
-from app.functions import artifacts, queries
+from app.functions import artifacts, languages, queries
 from app.functions.domain import MAX_DELIVERIES, VersionStatus
 from app.functions.models import Version
 from app.platform import Platform
-from app.queue import settle
-from app.toolchains import Compiled, CompileFailed, toolchain
+from app.queue import put_off, settle
+from app.toolchains import Compiled, CompileFailed, State, ToolchainMissing, toolchain
 from app.wasm.errors import PrecompileFailed
 
 log = structlog.get_logger()
@@ -79,6 +79,9 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
         if version is None or version.status in {VersionStatus.READY, VersionStatus.FAILED}:
             settle(session, delivery)
             return None
+        if languages.readiness(platform, version.language).state is State.PREPARING:
+            put_off(session, delivery, seconds=languages.ASK_AGAIN_SECONDS)
+            return None
         version.status = VersionStatus.COMPILING
         version.compile_attempts += 1
         version.compile_started_at = queries.now(session)
@@ -93,6 +96,8 @@ def _compile(platform: Platform, version: Version) -> Built | Failure:
         return Built(compiled, artifacts.build(compiled.wasm))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
+    except ToolchainMissing as error:
+        return Failure(f"source.{language.extension}:1:1: {error}")
     except PrecompileFailed as error:
         return Failure(f"source.{language.extension}:1:1: {error}")
 

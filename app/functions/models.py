@@ -72,6 +72,20 @@ class Version(Base):
     compiled_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class Compiler(Base):
+    """What a compile worker said last of a language."""
+
+    __tablename__ = "compilers"
+    __table_args__ = (CheckConstraint("state IN ('ready', 'preparing', 'missing')", name="state"),)
+
+    worker: Mapped[str] = mapped_column(Text, primary_key=True)
+    language: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    reported_at: Mapped[datetime] = mapped_column(Moment, server_default=text("now()"))
+
+
 class Artifact(Base):
     """WebAssembly, named by its sha256 digest; versions with equal bytes share one."""
 

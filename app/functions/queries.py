@@ -1,14 +1,17 @@
 """Statements on functions, versions and artifacts."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.functions.models import Artifact, Function, NativeCode, Version
+from app.toolchains import State
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
 #: the version in the keyword arguments of its task, which are searched and not parsed: an error of this statement would
@@ -128,3 +131,36 @@ def now(session: Session) -> datetime:
     """The database's time at the beginning of the transaction."""
     moment: datetime = session.execute(select(func.now())).scalar_one()
     return moment
+
+
+#: What compile workers say of their languages; those that went without a word are forgotten on the way.
+REPORT_COMPILERS = """
+WITH past AS (DELETE FROM compilers WHERE reported_at < now() - %(past_seconds)s * interval '1 second')
+INSERT INTO compilers (worker, language, state, reason, version)
+SELECT %(worker)s, language, state, reason, version
+FROM json_to_recordset(%(rows)s::json) AS said (language text, state text, reason text, version text)
+ON CONFLICT (worker, language) DO UPDATE
+SET state = excluded.state, reason = excluded.reason, version = excluded.version, reported_at = now()
+"""
+
+COMPILERS = """
+SELECT DISTINCT ON (language, state) language, state, reason, version FROM compilers
+WHERE reported_at > now() - %(past_seconds)s * interval '1 second'
+ORDER BY language, state, reported_at DESC
+"""
+
+
+def report_compilers(
+    connection: Connection, worker: str, rows: Sequence[Mapping[str, Any]], *, past_seconds: int
+) -> None:
+    """Write what a worker says of its languages."""
+    parameters = {"worker": worker, "rows": json.dumps(rows), "past_seconds": past_seconds}
+    connection.exec_driver_sql(REPORT_COMPILERS, parameters)
+
+
+def compilers(connection: Connection, *, past_seconds: int) -> dict[str, dict[State, tuple[str | None, str]]]:
+    """By language and state: the reason and the version, as the last worker said that has it so."""
+    found: dict[str, dict[State, tuple[str | None, str]]] = {}
+    for row in connection.exec_driver_sql(COMPILERS, {"past_seconds": past_seconds}):
+        found.setdefault(row.language, {})[State(row.state)] = (row.reason, row.version)
+    return found
