@@ -18,7 +18,6 @@ CREATE TABLE compilers (
     CONSTRAINT pk_compilers PRIMARY KEY (worker, language),
     CONSTRAINT ck_compilers_state CHECK (state IN ('ready', 'preparing', 'missing'))
 );
-COMMENT ON TABLE compilers IS 'What compile workers said last of each language; it is past when not repeated';
 """
 
 
