@@ -10,7 +10,7 @@ from celery.signals import worker_init, worker_ready
 
 from app.broker import Delivery
 from app.functions import artifacts, compiling
-from app.functions.languages import prepare
+from app.functions.languages import serve
 from app.platform import Platform
 from app.queue import Queue, Task
 from tasks.attempt import attempt
@@ -45,4 +45,4 @@ def _sweep(**_kwargs: object) -> None:
 def _prepare_languages(platform: Platform, sender: Any) -> None:
     """In a worker of the compile queue, once it is ready: build what compilations share, beside its work."""
     if Queue.COMPILE in sender.task_consumer.channel.active_queues:
-        Thread(target=prepare, args=(platform, sender.hostname), name="languages", daemon=True).start()
+        Thread(target=serve, args=(platform, sender.hostname), name="languages", daemon=True).start()

@@ -58,8 +58,18 @@ def readiness(platform: Platform, name: str) -> Readiness:
     return Readiness(State.PREPARING) if {State.READY, State.PREPARING} & elsewhere.keys() else here
 
 
-def prepare(platform: Platform, worker: str) -> NoReturn:
-    """Build what the languages share, one after the other, and say how far they are, for as long as the worker runs."""
+def serve(platform: Platform, worker: str) -> NoReturn:
+    """Prepare the languages, and go on saying how far they are for as long as the worker runs."""
+    failed = prepare(platform, worker)
+    while True:
+        time.sleep(REPORT_SECONDS)
+        _report(platform, worker, failed)
+
+
+def prepare(platform: Platform, worker: str) -> Mapping[str, str]:
+    """Build what the compilations of each language share, one language after the other, and say how far they are;
+    answers for which that failed, and why.
+    """
     failed: dict[str, str] = {}
     _report(platform, worker, failed)
     for name, language in LANGUAGES.items():
@@ -73,9 +83,7 @@ def prepare(platform: Platform, worker: str) -> NoReturn:
             else:
                 log.info("language.prepared", language=name, seconds=round(time.monotonic() - began, 1))
             _report(platform, worker, failed)
-    while True:
-        time.sleep(REPORT_SECONDS)
-        _report(platform, worker, failed)
+    return failed
 
 
 def _report(platform: Platform, worker: str, failed: Mapping[str, str]) -> None:
