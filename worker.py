@@ -2,14 +2,16 @@
 
 import os
 import sys
+from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_ready
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_ready
 
 from app.executions import queries as executions
 from app.executions.results import results_of
 from app.functions import queries as functions
 from app.logs import configure_logs
 from app.memory import keep_for_good
+from app.nodes import take_name
 from app.platform import Platform
 from app.queue import Queue, create_celery
 from app.settings import load_settings
@@ -27,6 +29,14 @@ celery = create_celery(
 )
 register_tasks(celery, platform)
 app = celery
+
+
+def name_node(*, instance: Any, **_more: object) -> None:
+    """Before a worker is anything else it has a name of its own on this host."""
+    instance.hostname = take_name(instance.hostname, settings.home / "nodes")
+
+
+celeryd_init.connect(name_node)
 # Logs are as KILN_LOG_LEVEL wants them: Celery sets up its own only where nobody else did.
 setup_logging.connect(lambda **_more: None, weak=False)
 # Before the children are forked, and in the main process once more when it is ready.

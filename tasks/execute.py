@@ -43,7 +43,7 @@ def register_execute(celery: Celery, platform: Platform) -> None:
         claimed = Claimed(UUID(execution_id), Delivery.of(self.request.properties))
         if nobody_waits(claimed):
             observe = partial(taken_along.ended, self.request)
-            Turns(platform, modules(), keeper, self.request.hostname, attempted, observe).take(claimed)
+            Turns(platform, modules(), keeper, attempted, observe).take(claimed)
         else:
             with attempted(claimed, correlation_id=self.request.get("correlation")):
                 running.execute(platform, modules(), keeper, claimed)

@@ -35,8 +35,8 @@ Transport options
         how many messages beyond its prefetch limit a consumer may take along while it is quick with them
     ``loss_limit`` (3), ``requeue_limit`` (20)
         how many holders may die with a message, and how often it may be given back, before it is set aside
-    ``consumer_name`` (host:pid:number)
-        who holds the leases, as operators read it
+    ``consumer_name`` (its host, process and some digits)
+        what operators call who consumes and holds; two may be called the same
     ``message_schema`` (none)
         the newest value of the header ``schema`` that this consumer understands; a newer message is given back for
         others, for five seconds at a time, and set aside when none of them came
@@ -48,9 +48,13 @@ Transport options
     ``kept_exchanges`` (``celeryev``)
         exchanges that are a log: what is published to them is kept once in `broker.events`, as JSON
     ``on_dead`` (())
-        SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns)
+        SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns).
+        A message with which one fails dies without it, and the log says ``message.hook_failed``
 
 The tables come from the migrations; connecting creates nothing.
+
+A message may hold any text, also a NUL or half of a surrogate pair; PostgreSQL keeps them and fails to show them, with
+all that stands beside. Statements read `payload` through ``broker.readable(payload)``, which replaces them.
 """
 
 from kombu.transport import TRANSPORT_ALIASES

@@ -40,13 +40,21 @@ class Amqp(AMQP):  # type: ignore[misc]
 
 
 class Name(bootsteps.StartStopStep):  # type: ignore[misc]
-    """A worker's leases are held in the name of its node."""
+    """A worker holds its leases in one name over all its connections, and operators see that of its node, which another
+    worker may have too.
+    """
 
     requires = ("celery.worker.consumer:Connection",)
 
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._holder: str | None = None
+
     def start(self, consumer: Any) -> None:
         """Name the connection that consumes."""
-        consumer.connection.transport.rename(consumer.hostname)
+        transport = consumer.connection.transport
+        self._holder = self._holder or transport.holder
+        transport.rename(self._holder, consumer.hostname)
 
     def info(self, consumer: Any) -> dict[str, Any]:
         """What `inspect stats` tells of the broker. It replaces Celery's own word, which for a transport that reads its
@@ -157,8 +165,8 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.consumer:Connection",)
 
     def start(self, consumer: Any) -> None:
-        """The connection is asked for its address while there is one."""
-        self._url = consumer.connection.hostname
+        """The connection is asked what it is while there is one."""
+        self._url, self._transport = consumer.connection.hostname, consumer.connection.transport
 
     def stop(self, consumer: Any) -> None:
         """Let the children work on, but not for ever."""
@@ -166,7 +174,7 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]
             return
         processes = getattr(getattr(consumer.pool, "_pool", None), "_pool", [])
         children = [process.pid for process in processes]
-        draining.end_in_time(self._url, consumer.hostname, children, grace_seconds=draining.GRACE_SECONDS)
+        draining.end_in_time(self._url, self._transport.holder, children, grace_seconds=draining.GRACE_SECONDS)
 
 
 def _obey_parent_only(**_kwargs: object) -> None:

@@ -6,15 +6,20 @@ from app.broker.delivery import Delivery
 from app.broker.events import Event
 from app.broker.link import Link
 from app.broker.pump import Consuming
+from app.broker.unsaid import Unsaid
 
 
 class Carrier(Protocol):
     """The connection, and everybody else who uses it."""
 
     link: Link
-    consumer_name: str
+    holder: str
+    """In whose name its messages are leased."""
     prefetch_count: int
     """How many messages its channels may hold together; 0 without a limit."""
+
+    unsaid: Unsaid
+    """What is left to say of messages when it is lost."""
 
     def consuming(self, queue: str) -> None:
         """A consumer begins with `queue`."""

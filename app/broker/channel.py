@@ -1,7 +1,6 @@
 """kombu's channel over `broker.messages`: publish, claim, acknowledge, reject."""
 
-import json
-import re
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,18 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
-from app.broker import statements, topology
+from app.broker import dying, statements, topology
 from app.broker.carrier import Carrier
 from app.broker.cursor import Cursor
 from app.broker.declaring import DeclaringChannel
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
 from app.broker.events import Event
-from app.broker.link import Link
+from app.broker.link import Link, execute
+from app.broker.payload import read, schema, stored
 from app.broker.publishing import addressed_to, current_connection
 from app.broker.qos import QoS
+
+log = logging.getLogger(__name__)
 
 #: A channel without a prefetch limit claims this many at a time.
 UNLIMITED_CLAIM = 32
@@ -32,9 +32,6 @@ _AT_ONCE = timedelta(0)
 
 #: What a consumer does not understand waits so long for one that does.
 _FOR_OTHERS = timedelta(seconds=5)
-
-#: A NUL within JSON text, and not a backslash before "u0000".
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,7 @@ class Channel(DeclaringChannel):
     def __init__(self, connection: Carrier, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
         self._receivers: dict[str, deque[Receiver]] = {}
+        self._unsaid = connection.unsaid
 
     @property
     def lease(self) -> timedelta:
@@ -96,14 +94,14 @@ class Channel(DeclaringChannel):
             "undeclared_ttl": UNDECLARED_TTL,
             "function_id": function_id,
             "execution_id": execution_id,
-            "payload": _stored(message),
+            "payload": stored(message),
         }
         self._write(statements.PUBLISH, parameters)
 
     def _write(self, statement: str, parameters: dict[str, Any]) -> None:
         caller = current_connection()
         if caller is not None:
-            caller.execute(statement, parameters)
+            execute(caller, statement, parameters)
         else:
             self.link.execute(statement, parameters)
 
@@ -119,7 +117,7 @@ class Channel(DeclaringChannel):
             "priority": self._get_message_priority(message),
             "delay": _delay((message.get("headers") or {}).get("eta")),
             "ttl": _ttl(message),
-            "payload": _stored(message),
+            "payload": stored(message),
         }
         self._write(statements.PUBLISH_FANOUT, parameters)
 
@@ -157,32 +155,48 @@ class Channel(DeclaringChannel):
         if self.connection is not None and self.connection.follows(queue):
             return list(_happened(queue, self.connection.unread(queue)))
         cursor = cursor or Cursor()
-        parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
-        if leased:
-            statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
-            parameters |= {"holder": self._name, "lease": self.lease}
-            parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
-        else:
-            statement = statements.TAKE
         messages: list[dict[str, Any]] = []
-        rows = self.link.execute(statement, parameters)
-        for message_id, priority, token, deliveries, losses, payload, carried in rows:
-            cursor.passed(priority, message_id)
-            delivery = Delivery(message_id, token, deliveries, losses, carried)
-            if not _is_message(payload):
-                if leased:
-                    self.bury(delivery, reason="undecodable")
-            elif leased and self.message_schema is not None and _schema(payload) > self.message_schema:
-                self.release([delivery], losses=0, requeues=1, delay=_FOR_OTHERS)
-            else:
-                messages.append(_received(delivery, payload))
+        missing = limit
+        while missing:
+            claimed = self._claim(queue, missing, leased=leased, cursor=cursor, acknowledged=acknowledged)
+            understood = [raw for delivery, text in claimed if (raw := self._understand(delivery, text, leased=leased))]
+            messages += understood
+            # What was not understood makes room for what waits behind it.
+            missing, acknowledged = len(claimed) - len(understood), ()
         if leased and messages and self.connection is not None:
             self.connection.holding()
         return messages
 
+    def _claim(
+        self, queue: str, limit: int, *, leased: bool, cursor: Cursor, acknowledged: Sequence[Delivery]
+    ) -> list[tuple[Delivery, str]]:
+        parameters: dict[str, Any] = {"queue": queue, "limit": limit} | cursor.parameters()
+        if leased:
+            statement = self._claim_statement(queue, acknowledging=bool(acknowledged))
+            parameters |= {"holder": self._holder, "lease": self.lease}
+            parameters |= {f"acked_{name}": values for name, values in held(acknowledged).items()}
+        else:
+            statement = statements.TAKE
+        claimed = []
+        for message_id, priority, token, deliveries, losses, text, carried in self.link.execute(statement, parameters):
+            cursor.passed(priority, message_id)
+            claimed.append((Delivery(message_id, token, deliveries, losses, carried, self._holder), text))
+        return claimed
+
+    def _understand(self, delivery: Delivery, text: str, *, leased: bool) -> dict[str, Any] | None:
+        """kombu's raw message; none where it was set aside, or left to others who may understand it."""
+        payload = read(text)
+        if payload is None:
+            self._refuse(delivery, None)
+        elif leased and self.message_schema is not None and schema(payload) > self.message_schema:
+            self.release([delivery], losses=0, requeues=1, delay=_FOR_OTHERS)
+        else:
+            return _received(delivery, payload)
+        return None
+
     @property
-    def _name(self) -> str:
-        return self.connection.consumer_name if self.connection is not None else ""
+    def _holder(self) -> str:
+        return self.connection.holder if self.connection is not None else ""
 
     def _claim_statement(self, queue: str, *, acknowledging: bool) -> str:
         hook = self.on_claim.get(queue)
@@ -215,7 +229,7 @@ class Channel(DeclaringChannel):
         if ahead:
             self.release(ahead, losses=0, requeues=0)
         if queue in self._automatic:
-            topology.delete_automatic_queue(self.link, queue, consumer=self._name)
+            topology.delete_automatic_queue(self.link, queue)
 
     def deliver(self, queue: str, raw: dict[str, Any]) -> None:
         """Hand a claimed message to a consumer of the queue; several on this channel take turns."""
@@ -223,7 +237,9 @@ class Channel(DeclaringChannel):
         receiver = receivers[0]
         receivers.rotate(-1)
         raw["properties"]["delivery_info"]["consumer_tag"] = receiver.tag
-        message = self.Message(raw, channel=self)
+        message = self._message(raw)
+        if message is None:
+            return
         if not receiver.no_ack:
             self.qos.append(message, message.delivery_tag)
         elif self.acknowledges(queue):  # It was leased for the sake of another consumer here.
@@ -232,12 +248,26 @@ class Channel(DeclaringChannel):
 
     def basic_get(self, queue: str, no_ack: bool = False, **_kwargs: Any) -> Any:
         """The next message, or none."""
-        for raw in self.claim(queue, 1, leased=not no_ack):
-            message = self.Message(raw, channel=self)
-            if not no_ack:
-                self.qos.append(message, message.delivery_tag)
-            return message
+        while claimed := self.claim(queue, 1, leased=not no_ack):
+            message = self._message(claimed[0])
+            if message is not None:
+                if not no_ack:
+                    self.qos.append(message, message.delivery_tag)
+                return message
         return None
+
+    def _message(self, raw: dict[str, Any]) -> Any:
+        """kombu's message; none where kombu cannot make one of it, which sets it aside."""
+        try:
+            return self.Message(raw, channel=self)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the message's fault
+            self._refuse(Delivery.of(raw["properties"]), error)
+            return None
+
+    def _refuse(self, delivery: Delivery, error: Exception | None) -> None:
+        """Set aside what is no message. What was taken without a lease has gone already."""
+        log.error("message.refused", exc_info=error, extra={"message_id": delivery.message_id})
+        self.bury(delivery, reason="undecodable")
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
         """Bound how many messages this channel holds, or all channels of its connection together, as AMQP's
@@ -249,9 +279,13 @@ class Channel(DeclaringChannel):
             self.qos.prefetch_count = prefetch_count
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Delete the message if its token still holds, now or with the next claim."""
+        """Delete the message if its token still holds, now or with the next claim; after a lost connection, over the
+        next one.
+        """
         if self.connection is not None:
             self.connection.acknowledge(delivery)
+        else:
+            self._unsaid.finished[delivery.tag] = delivery
 
     def release(
         self, deliveries: Sequence[Delivery], *, losses: int, requeues: int, delay: timedelta = _AT_ONCE
@@ -263,15 +297,13 @@ class Channel(DeclaringChannel):
             return
         counted = {"delay": delay, "losses": losses, "requeues": requeues}
         limits = {"loss_limit": self.loss_limit, "requeue_limit": self.requeue_limit}
-        statement = statements.with_hooks(statements.RELEASE, self.on_dead)
-        self.link.execute(statement, held(deliveries) | counted | limits)
+        dying.move(self.link, statements.RELEASE, self.on_dead, deliveries, counted | limits)
         self.connection.want(*self._receivers)
 
     def bury(self, delivery: Delivery, *, reason: str) -> None:
         """Set a message aside, with every byte."""
         if self.connection is not None:
-            statement = statements.with_hooks(statements.BURY, self.on_dead)
-            self.link.execute(statement, held([delivery]) | {"reason": reason})
+            dying.move(self.link, statements.BURY, self.on_dead, [delivery], {"reason": reason})
 
     def forget(self) -> None:
         """In a child of a fork: its parent's consumers go on in the parent, and what they hold is theirs."""
@@ -283,17 +315,6 @@ class Channel(DeclaringChannel):
         """Something left the consumer's hands; after a lost connection there is nobody to tell."""
         if self.connection is not None:
             self.connection.capacity_freed()
-
-
-def _stored(message: dict[str, Any]) -> str:
-    """A message as it is stored, readable for people; raises DataError for a NUL in it, which PostgreSQL could keep but
-    not show. Bodies of bytes may hold any.
-    """
-    stored = json.dumps(message, ensure_ascii=False)
-    if "\\u0000" in stored and _NUL.search(stored):
-        error = "a header, or a body of text, holds a NUL"
-        raise psycopg.DataError(error)
-    return stored
 
 
 def _uuid(label: object) -> UUID | None:
@@ -327,22 +348,6 @@ def _ttl(message: Mapping[str, Any]) -> timedelta | None:
     return None if expiration is None else timedelta(milliseconds=float(expiration))
 
 
-def _is_message(payload: Any) -> bool:
-    return (
-        isinstance(payload, dict)
-        and isinstance(payload.get("properties"), dict)
-        and isinstance(payload["properties"].get("delivery_info"), dict)
-        and isinstance(payload.get("headers") or {}, dict)
-        and isinstance(payload.get("body"), str)
-    )
-
-
-def _schema(payload: Mapping[str, Any]) -> int:
-    """The version that the sender gave its message; none is the first."""
-    schema = (payload.get("headers") or {}).get("schema", 1)
-    return schema if isinstance(schema, int) else 1
-
-
 def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
     """kombu's raw message with our delivery in its properties, which Celery hands on to the task.
 
@@ -359,6 +364,7 @@ def _received(delivery: Delivery, payload: dict[str, Any]) -> dict[str, Any]:
             "deliveries": delivery.deliveries,
             "losses": delivery.losses,
             "carried": delivery.carried,
+            "holder": delivery.holder,
         },
     }
     return payload

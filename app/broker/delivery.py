@@ -41,6 +41,8 @@ class Delivery:
     """How many holders died with it before."""
     carried: Any = None
     """What the claim brought along (the transport's ``on_claim``)."""
+    holder: str = ""
+    """In whose name it is held: the worker's, also in its children."""
 
     @classmethod
     def of(cls, properties: Mapping[str, Any]) -> Self:
@@ -54,10 +56,13 @@ class Delivery:
 
 
 def held(deliveries: Sequence[Delivery]) -> dict[str, list[int]]:
-    """The parameters by which statements guard themselves with lease tokens."""
+    """The parameters by which statements guard themselves with lease tokens, in the order in which leased rows are
+    locked, so that no two statements wait for each other.
+    """
+    in_order = sorted(deliveries, key=lambda delivery: delivery.message_id)
     return {
-        "ids": [delivery.message_id for delivery in deliveries],
-        "tokens": [delivery.token for delivery in deliveries],
+        "ids": [delivery.message_id for delivery in in_order],
+        "tokens": [delivery.token for delivery in in_order],
     }
 
 

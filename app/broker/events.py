@@ -4,6 +4,7 @@ place. Celery's events go this way (exchange ``celeryev``), so that history outl
 They are written in batches, each with a number that is told to the readers, so that a reader reads each batch once.
 """
 
+import json
 import logging
 import os
 import threading
@@ -24,8 +25,17 @@ FLUSH_SECONDS: Final = 0.05
 #: What waits while the database is away; beyond it the oldest are dropped, for events are no work.
 MOST_WAITING: Final = 20_000
 
-#: One writing takes at most so many messages, each of one event or of some.
+#: One writing takes at most so many messages, each of one event or of some; it makes batches of at most so many events.
+MESSAGES: Final = 1_000
 BATCH: Final = 1_000
+
+#: What is an event's own fault, however often it is tried: it is no JSON, it has no type, or its parts are too large.
+REFUSALS: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 
 #: How long after a batch with a higher number one with a lower may still appear: numbers are given before the commit.
 LATENESS_SECONDS: Final = 1.0
@@ -39,12 +49,18 @@ PAGE: Final = 8
 #: Its type and its JSON text.
 Event = tuple[str, str]
 
-#: Append events as one batch, and tell its number to whoever reads.
+#: Append events in batches, and tell their numbers to whoever reads.
 APPEND = """
-WITH batch AS (SELECT nextval('broker.event_batches') AS number), kept AS (
+WITH happened AS (
+    SELECT event, (number - 1) / %(batch)s AS turn, (number - 1) %% %(batch)s AS place
+    FROM json_array_elements(broker.readable(%(events)s::json)) WITH ORDINALITY AS listed (event, number)
+), batch AS (
+    SELECT turn, nextval('broker.event_batches') AS number
+    FROM (SELECT DISTINCT turn FROM happened ORDER BY turn) AS turns
+), kept AS (
     INSERT INTO broker.events (id, type, worker, task_id, event)
     SELECT number << 16 | place, event ->> 'type', event ->> 'hostname', event ->> 'uuid', event
-    FROM batch, json_array_elements(%(events)s::json) WITH ORDINALITY AS happened (event, place)
+    FROM happened JOIN batch USING (turn)
 )
 SELECT pg_notify(%(channel)s, number::text) FROM batch
 WHERE EXISTS (SELECT FROM broker.bindings WHERE exchange = %(exchange)s)
@@ -87,7 +103,10 @@ class EventWriter:
 
     def append(self, body: str) -> None:
         """Keep an event, or a list of events, given as JSON text; returns at once."""
-        self._waiting.append(body[1:-1] if body.startswith("[") else body)
+        events = body[1:-1] if body.startswith("[") else body
+        if not events:
+            return
+        self._waiting.append(events)
         if self._pid != os.getpid():
             self._pid, self._asked = os.getpid(), threading.Event()
             self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
@@ -106,14 +125,14 @@ class EventWriter:
         while not self._closed or self._waiting:
             self._asked.wait()
             self._asked.clear()
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+            messages = [self._waiting.popleft() for _ in range(min(len(self._waiting), MESSAGES))]
             try:
                 connection = connection or self._connect()
-                if batch:
-                    self._write(connection, batch)
+                if messages:
+                    self._write(connection, messages)
             except psycopg.Error:
                 log.warning("events not written yet", exc_info=True)
-                self._waiting.extendleft(reversed(batch))
+                self._waiting.extendleft(reversed(messages))
                 connection = None
                 if self._closed:
                     return
@@ -125,9 +144,19 @@ class EventWriter:
         if connection is not None:
             connection.close()
 
-    def _write(self, connection: "psycopg.Connection[Any]", batch: list[str]) -> None:
-        parameters = {"events": f"[{','.join(batch)}]", "exchange": self._exchange}
-        connection.execute(APPEND, parameters | {"channel": channel_of(self._exchange)})
+    def _write(self, connection: "psycopg.Connection[Any]", messages: list[str]) -> None:
+        """Append what messages tell of; where something is refused, in smaller parts, until it is dropped alone."""
+        text = f"[{','.join(messages)}]".encode(errors="backslashreplace").decode()
+        address = {"exchange": self._exchange, "channel": channel_of(self._exchange)}
+        try:
+            connection.execute(APPEND, address | {"events": text, "batch": BATCH})
+        except REFUSALS:
+            parts = messages if len(messages) > 1 else _events_of(messages[0])
+            if len(parts) == 1:
+                log.exception("event.dropped")
+                return
+            for half in (parts[: len(parts) // 2], parts[len(parts) // 2 :]):
+                self._write(connection, half)
 
     def _connect(self) -> "psycopg.Connection[Any]":
         # An event that a crash of the server takes along is no loss worth a flush to disk.
@@ -138,6 +167,14 @@ class EventWriter:
             options=f"{SESSION_OPTIONS} -c synchronous_commit=off",
             connect_timeout=5,
         )
+
+
+def _events_of(message: str) -> list[str]:
+    """Each event of a message by itself, or the message where it is no JSON."""
+    try:
+        return [json.dumps(event) for event in json.loads(f"[{message}]")]
+    except (ValueError, RecursionError):
+        return [message]
 
 
 class EventReader:

@@ -37,9 +37,19 @@ _Answer = TypeVar("_Answer")
 def channel_of(queue: str) -> str:
     """The NOTIFY channel on which a queue's consumers are woken; in SQL, ``broker.channel_of(queue)``."""
     channel = f"broker.{queue}"
-    if len(channel.encode()) > _LONGEST_CHANNEL:
-        return f"broker.{hashlib.sha256(queue.encode()).hexdigest()[:40]}"
+    if len(channel.encode(errors="replace")) > _LONGEST_CHANNEL:
+        return f"broker.{hashlib.sha256(queue.encode(errors='replace')).hexdigest()[:40]}"
     return channel
+
+
+def execute(
+    connection: "psycopg.Connection[Any]", statement: str, parameters: Mapping[str, Any] | None
+) -> "psycopg.Cursor[Any]":
+    """Run one statement; text that is none, because half of a surrogate pair is in it, is a DataError."""
+    try:
+        return connection.execute(statement, parameters)
+    except UnicodeEncodeError as error:
+        raise psycopg.DataError(str(error)) from error
 
 
 class NotMigrated(psycopg.ProgrammingError):
@@ -118,7 +128,7 @@ class Link:
         missing.
         """
         try:
-            cursor = self._connection.execute(statement, parameters)
+            cursor = execute(self._connection, statement, parameters)
         except psycopg.errors.UndefinedTable as error:
             if "broker." in str(error):
                 raise NotMigrated from error

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
-from app.broker import statements
+from app.broker import dying, statements
 from app.broker.cursor import Cursor, Restarts
 from app.broker.delivery import Delivery, held
 from app.broker.link import Link, channel_of
+from app.broker.unsaid import Unsaid, forget
 
 #: A batch that was done sooner than this may be followed by a larger one; one that took longer than the second holds
 #: what another consumer could do.
@@ -28,8 +29,9 @@ BUSY_AFTER: Final = 8
 HORIZON = timedelta(seconds=10)
 EVER = timedelta(days=36500)
 
-#: A consumer that has not beaten for so long is busy with its work, not dead: whoever counts consumers waits longer.
-SILENCE_SECONDS: Final = 4.0
+#: A consumer that does not beat, being asleep or at work, says so often that it lives: to operators, one that is silent
+#: for 15 seconds has gone.
+LIFE_SECONDS: Final = 5.0
 
 #: A consumer that has had nothing to do for so long takes its time.
 DOZE_SECONDS: Final = 30.0
@@ -74,11 +76,13 @@ class Pump:
         link: Link,
         name: str,
         *,
+        node: str | None,
+        unsaid: Unsaid,
         on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
     ) -> None:
-        self._link, self._name = link, name
+        self._link, self._name, self._node, self._unsaid = link, name, node, unsaid
         self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
         self._channels: dict[str, str] = {}
         self._consumers: Counter[str] = Counter()
@@ -87,7 +91,6 @@ class Pump:
         self._ahead: defaultdict[str, int] = defaultdict(int)
         self._claimed_at: defaultdict[str, float] = defaultdict(float)
         self._buffers: defaultdict[tuple[Consuming, str], deque[dict[str, Any]]] = defaultdict(deque)
-        self._acknowledged: list[Delivery] = []
         self._restarts = Restarts()
         self._beats = 0
         self._beaten_at = time.monotonic()
@@ -113,6 +116,8 @@ class Pump:
         """Begin with a queue: listen first, then look, so that nothing falls between. It is woken by its own name, or
         by that of the exchange that `wakes` it.
         """
+        if not self._channels:
+            self._arrive()
         self._consumers[queue] += 1
         self._channels[queue] = channel_of(wakes or queue)
         self._link.listen(self._channels[queue])
@@ -132,7 +137,7 @@ class Pump:
         if self._channels:
             self._link.execute(statements.ANNOUNCE, self._alive())
         else:
-            self._link.execute(statements.DEPART, {"name": self._name})
+            self._depart()
 
     def give_back(self, channel: Consuming, queue: str) -> list[Delivery]:
         """What was claimed ahead for a channel, which consumes from the queue no more."""
@@ -141,13 +146,20 @@ class Pump:
         buffer.clear()
         return ahead
 
-    def rename(self, name: str) -> None:
+    def rename(self, name: str, node: str) -> None:
         """Go by another name from now on; what is held stays with the old one."""
         if self._channels:
-            self._link.execute(statements.DEPART, {"name": self._name})
-        self._name = name
+            self._depart()
+        self._name, self._node = name, node
         if self._channels:
+            self._arrive()
             self._link.execute(statements.ANNOUNCE, self._alive())
+
+    def _arrive(self) -> None:
+        self._link.execute(statements.ARRIVE, {"name": self._name})
+
+    def _depart(self) -> None:
+        self._link.execute(statements.DEPART, {"name": self._name})
 
     def want(self, *queues: str) -> None:
         """There may be something ready in these queues."""
@@ -155,17 +167,23 @@ class Pump:
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Delete a finished message with the next claim or flush."""
-        self._acknowledged.append(delivery)
+        self._unsaid.finished[delivery.tag] = delivery
 
     def flush(self) -> None:
-        """Delete what was finished since the last claim."""
-        done = self._finished()
+        """Delete what was finished since the last claim, and give back what a lost connection had claimed ahead. Any
+        thread may call it.
+        """
+        done, ahead = list(self._unsaid.finished.values()), list(self._unsaid.unbegun.values())
         if done:
             self._link.execute(statements.ACKNOWLEDGE, {f"acked_{name}": values for name, values in held(done).items()})
+            forget(done, self._unsaid.finished)
+        if ahead:
+            self._link.execute(statements.UNCLAIM, held(ahead))
+            forget(ahead, self._unsaid.unbegun)
 
-    def _finished(self) -> list[Delivery]:
-        done, self._acknowledged = self._acknowledged, []
-        return done
+    def lose(self) -> None:
+        """The connection has gone, and its consumers with it: what was claimed ahead for them is for others."""
+        self._unsaid.unbegun.update((delivery.tag, delivery) for delivery in self.read_ahead())
 
     def read_ahead(self) -> list[Delivery]:
         """What was claimed and is not delivered yet."""
@@ -182,9 +200,10 @@ class Pump:
                     self._on_told(queue, heard[channel])
 
     def beat(self) -> None:
-        """Say that we live, make due messages ready, and want the queues that have some."""
+        """Say what is unsaid and that we live, make due messages ready, and want the queues that have some."""
         if not self._channels:
             return
+        self.flush()
         restart = self._restarts.due
         if restart:
             for cursor in self._cursors.values():
@@ -192,8 +211,8 @@ class Pump:
         began = self._beaten_at = time.monotonic()
         tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
         self._beats += 1
-        statement = statements.with_hooks(statements.BEAT, self._on_dead, tidy=tidy)
-        for queue, moved in self._link.execute(statement, self._beat_parameters(EVER if restart else HORIZON)):
+        parameters = self._beat_parameters(EVER if restart else HORIZON)
+        for queue, moved in dying.beat(self._link, self._on_dead, parameters, tidy=tidy):
             if moved:
                 self._cursors[queue].restart()
             self._wanted.add(queue)
@@ -206,8 +225,8 @@ class Pump:
         return time.monotonic() - self.claimed_at > DOZE_SECONDS
 
     def live_on(self) -> None:
-        """Say that we live, where no beat has said so for a while. Any thread may call it."""
-        if self._channels and time.monotonic() - self._beaten_at > SILENCE_SECONDS:
+        """Say that we live, where no beat has said so lately. Any thread may call it."""
+        if self._channels and time.monotonic() - self._beaten_at >= LIFE_SECONDS - 1:
             self._link.execute(statements.ANNOUNCE, self._alive())
 
     def _beat_parameters(self, horizon: timedelta) -> dict[str, Any]:
@@ -221,7 +240,7 @@ class Pump:
         }
 
     def _alive(self) -> dict[str, Any]:
-        return {"name": self._name, "queues": self.queues, "idle": self.idle}
+        return {"name": self._name, "node": self._node, "queues": self.queues, "idle": self.idle}
 
     def run_out(self, channels: Sequence[Consuming]) -> bool:
         """Deliver until nothing is wanted or nobody has room; answers whether anything was done.
@@ -263,7 +282,7 @@ class Pump:
         delivered = self._empty_buffer(channel, queue)
         capacity = channel.free_capacity(queue)
         if queue in self._wanted and capacity:
-            self._buffers[channel, queue].extend(self._claim(channel, queue, capacity))
+            self._claim(channel, queue, capacity)
             delivered += self._empty_buffer(channel, queue)
         return delivered
 
@@ -274,28 +293,34 @@ class Pump:
             delivered += 1
         return delivered
 
-    def _claim(self, channel: Consuming, queue: str, capacity: int) -> list[dict[str, Any]]:
+    def _claim(self, channel: Consuming, queue: str, capacity: int) -> None:
         # Not wanted from here on unless notified again: clearing it after the claim would lose a notification that
         # arrives meanwhile.
         self._wanted.discard(queue)
+        self._claims += 1
         leased = channel.acknowledges(queue)
         limit = capacity + (self._look_ahead(queue) if leased else 0)
-        cursor = self._cursors[queue]
-        self._claims += 1
-        done = self._finished() if leased else ()
-        messages = channel.claim(queue, limit, leased=leased, cursor=cursor, acknowledged=done)
-        if len(messages) < limit and not cursor.at_the_beginning:
+        claimed = self._claim_once(channel, queue, limit)
+        if claimed < limit and not self._cursors[queue].at_the_beginning:
             # Something may have been given back, or committed late, behind the cursor.
-            cursor.restart()
-            messages += channel.claim(queue, limit - len(messages), leased=leased, cursor=cursor)
-        if messages and leased:
+            self._cursors[queue].restart()
+            claimed += self._claim_once(channel, queue, limit - claimed)
+        if claimed and leased:
             self.claimed_at = time.monotonic()
-        if len(messages) < limit:
+        if claimed < limit:
             self._fell_asleep()
         else:
             self._wanted.add(queue)
             self._grew_busy()
-        return messages
+
+    def _claim_once(self, channel: Consuming, queue: str, limit: int) -> int:
+        """Claim into the buffer, so that what it brought is known though the next statement fails; answers how many."""
+        leased = channel.acknowledges(queue)
+        done = list(self._unsaid.finished.values()) if leased else []
+        claimed = channel.claim(queue, limit, leased=leased, cursor=self._cursors[queue], acknowledged=done)
+        forget(done, self._unsaid.finished)
+        self._buffers[channel, queue].extend(claimed)
+        return len(claimed)
 
     def _look_ahead(self, queue: str) -> int:
         """How many messages beyond its capacity a consumer that is quick with them takes along."""
@@ -329,4 +354,4 @@ class Pump:
         """Say that we go, having flushed what was finished."""
         self.flush()
         if self._channels:
-            self._link.execute(statements.DEPART, {"name": self._name})
+            self._depart()

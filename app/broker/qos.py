@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class QoS(virtual.QoS):  # type: ignore[misc]
     """What leaves it is acknowledged, given back or set aside in the database, never published again.
 
-    After a lost connection the channel belongs to none: what cannot be said any more is found out by its lease.
+    After a lost connection the channel belongs to none. What is done then is acknowledged over the next one; what
+    cannot be said any more is found out by its lease.
     """
 
     channel: "Channel"
@@ -66,12 +67,12 @@ class QoS(virtual.QoS):  # type: ignore[misc]
     def restore_unacked(self) -> None:
         """Give everything back, uncounted."""
         held = self.deliveries()
-        self.forget()
         if held:
             self.channel.release(held, losses=0, requeues=0)
+        self.forget()
 
     def restore_unacked_once(self, stderr: object = None) -> None:
-        """At a graceful end: give everything back, uncounted. Over a lost connection the leases see to that."""
+        """At a graceful end: give everything back, uncounted. Over a lost connection it stays in hand."""
         self._on_collect.cancel()
         with suppress(psycopg.OperationalError, psycopg.InterfaceError):
             self.restore_unacked()

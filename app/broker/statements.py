@@ -19,6 +19,9 @@ from collections.abc import Sequence
 _WAKE = """SELECT pg_notify(%(channel)s, '') FROM published
 WHERE EXISTS (SELECT FROM broker.consumers WHERE idle AND %(queue)s = ANY (queues)) LIMIT 1"""
 
+#: The two keys of a consumer's lock: "kiln", and its own.
+_PRESENCE = "1802071150, broker.presence_key(%(name)s)"
+
 #: The messages of one queue that people have not to look at, by the index of each state.
 OF_QUEUE = """
     SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'ready'
@@ -127,22 +130,24 @@ _WOKEN = """CASE WHEN message.state = 'ready' AND EXISTS (
         SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
     ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
 
-#: A part of a larger statement: give back what a task took along and did not begin, as if it had not been claimed, but
-#: for `deliveries`. Rows: `returned`.
-GIVE_BACK = f"""returned AS (
+#: Give back what was claimed and not begun, as if it had not been claimed, but for `deliveries`.
+UNCLAIM = f"""
     UPDATE broker.messages AS message
     SET state = 'ready', holder = NULL, ready_at = now()
     FROM {_HELD}
     RETURNING message.execution_id, {_WOKEN}
-)"""
+"""
+
+#: The same as a part of a larger statement. Rows: `returned`.
+GIVE_BACK = f"returned AS ({UNCLAIM})"
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
-SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed"""
+SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried FROM claimed"""
 CLAIM_CARRYING = """, hook AS (
 {hook}
 )
-SELECT claimed.id, priority, token, deliveries, losses, payload, carried
+SELECT claimed.id, priority, token, deliveries, losses, payload::text, carried
 FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
 
 #: Claim and delete at once, for consumers that never acknowledge.
@@ -150,7 +155,8 @@ TAKE = f"""
 WITH candidate AS ({_CANDIDATES}), claimed AS (
     DELETE FROM broker.messages AS message USING candidate WHERE message.id = candidate.id RETURNING message.*
 )
-SELECT id, priority, token, deliveries, losses, payload, NULL::json AS carried FROM claimed ORDER BY priority DESC, id
+SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried
+FROM claimed ORDER BY priority DESC, id
 """
 
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
@@ -202,6 +208,23 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
+#: What BEAT is about to set aside, and how it is done to one of them: for when a hook fails.
+DYING = """
+SELECT id FROM broker.messages
+WHERE state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+ORDER BY ready_at
+LIMIT 1000
+"""
+BURY_LOST = """
+WITH moved AS (
+    UPDATE broker.messages AS message
+    SET state = 'dead', dead_reason = 'worker_lost', died_at = now(), holder = NULL, losses = losses + 1
+    WHERE id = %(message_id)s AND state = 'leased' AND ready_at <= now() AND losses + 1 >= %(loss_limit)s
+    RETURNING message.*
+){on_dead}
+SELECT id, state FROM moved
+"""
+
 #: Set a leased message aside for a person to look at.
 BURY = f"""
 WITH moved AS (
@@ -213,15 +236,31 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
-#: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; and it
-#: learns which of its queues have something beyond its cursors. Any number of processes may do it: rows that another is
-#: moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that what was dealt with
-#: since is not read again and again; from time to time it is unbounded.
+#: Say that a consumer lives.
+ANNOUNCE = """
+    INSERT INTO broker.consumers (name, node, queues, idle) VALUES (%(name)s, %(node)s, %(queues)s, %(idle)s)
+    ON CONFLICT (name) DO UPDATE
+    SET node = excluded.node, queues = excluded.queues, idle = excluded.idle, seen_at = now()
+"""
+
+#: The session of a consumer holds this lock from before its first word to its last, and PostgreSQL gives it back when
+#: the session ends: a consumer is present, as AMQP has it, for as long as its connection lasts, and not only while it
+#: speaks. It may sleep, be at work, be stopped with its whole machine, and clocks may be set: its queues wait for it.
+#: Where the connection ends, its owner learns of that and declares them again.
+ARRIVE = f"SELECT pg_advisory_lock_shared({_PRESENCE})"
+
+#: Say that a consumer has gone.
+DEPART = f"""
+WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
+SELECT pg_advisory_unlock_shared({_PRESENCE})
+"""
+
+#: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; what
+#: has expired goes; and it learns which of its queues have something beyond its cursors. Any number of processes may do
+#: it: rows that another is moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that
+#: what was dealt with since is not read again and again; from time to time it is unbounded.
 BEAT = f"""
-WITH alive AS (
-    INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
-    ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
-), lost AS (
+WITH alive AS ({ANNOUNCE}), lost AS (
     SELECT id FROM broker.messages
     WHERE state = 'leased' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
     ORDER BY ready_at
@@ -230,9 +269,18 @@ WITH alive AS (
 ), due AS (
     SELECT id FROM broker.messages
     WHERE state = 'delayed' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
+      AND (expires_at IS NULL OR expires_at > now())
     ORDER BY ready_at
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
+), expired AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT id FROM broker.messages
+        WHERE expires_at <= now() AND state IN ('ready', 'delayed')
+        ORDER BY expires_at
+        LIMIT 5000
+        FOR UPDATE SKIP LOCKED
+    )
 ), ripe AS (
     SELECT id, true AS lost FROM lost UNION ALL SELECT id, false FROM due
 ), moved AS (
@@ -253,34 +301,27 @@ WHERE moved.queue IS NOT NULL OR EXISTS (
     WHERE cursor.queue = name AND EXISTS (
         SELECT FROM broker.messages AS message
         WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority
-          AND message.id + 0 > cursor.id
+          AND message.id + 0 > cursor.id AND (message.expires_at IS NULL OR message.expires_at > now())
     )
 )
 GROUP BY name
 """
 
-#: A part of BEAT, done now and then: what has expired goes, and so do queues that end by themselves and consumers that
-#: went without a word. Rows that another is tidying are skipped: two that waited for each other's would never end.
+#: A part of BEAT, done now and then: queues that end by themselves go, and so do consumers that went without a word,
+#: for whom publishers would notify in vain. Rows that another is tidying are skipped: two that waited for each other's
+#: would never end.
 TIDY = f""", in_use AS (
     UPDATE broker.queues SET used_at = now(), was_consumed = true WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (expires IS NOT NULL OR auto_delete)
-          AND name IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
-        FOR UPDATE SKIP LOCKED
-    )
-), expired AS (
-    DELETE FROM broker.messages WHERE id IN (
-        SELECT id FROM broker.messages
-        WHERE expires_at <= now() AND state IN ('ready', 'delayed')
-        ORDER BY expires_at
-        LIMIT 1000
+          AND name IN (SELECT unnest(queues) FROM broker.present_consumers)
         FOR UPDATE SKIP LOCKED
     )
 ), ended AS (
     DELETE FROM broker.queues WHERE name IN (
         SELECT name FROM broker.queues
         WHERE (used_at < now() - expires OR auto_delete AND was_consumed AND used_at < now() - interval '30 seconds')
-          AND name NOT IN (SELECT unnest(queues) FROM broker.consumers WHERE seen_at > now() - interval '15 seconds')
+          AND name NOT IN (SELECT unnest(queues) FROM broker.present_consumers)
         FOR UPDATE SKIP LOCKED
     )
     RETURNING name
@@ -292,21 +333,14 @@ TIDY = f""", in_use AS (
     )
 ), gone AS (
     DELETE FROM broker.consumers WHERE name IN (
-        SELECT name FROM broker.consumers WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED
+        SELECT name FROM broker.consumers
+        WHERE seen_at < now() - interval '15 seconds' AND name NOT IN (SELECT name FROM broker.present_consumers)
+        FOR UPDATE SKIP LOCKED
     )
 )"""
 
 #: Say that a consumer has more than enough to do, or that it found nothing more and must be woken.
 SET_IDLE = "UPDATE broker.consumers SET idle = %(idle)s WHERE name = %(name)s"
-
-#: Say that a consumer lives, before its first beat.
-ANNOUNCE = """
-INSERT INTO broker.consumers (name, queues, idle) VALUES (%(name)s, %(queues)s, %(idle)s)
-ON CONFLICT (name) DO UPDATE SET queues = excluded.queues, idle = excluded.idle, seen_at = now()
-"""
-
-#: Say that a consumer has gone.
-DEPART = "DELETE FROM broker.consumers WHERE name = %(name)s"
 
 
 def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:

@@ -14,17 +14,29 @@ ON CONFLICT (name) DO UPDATE
 SET used_at = now(), message_ttl = excluded.message_ttl, expires = excluded.expires, auto_delete = excluded.auto_delete
 """
 _ALL = OF_QUEUE.format(queue="%(queue)s")
-DELETE_QUEUE = f"""
-WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s),
-     emptied AS (DELETE FROM broker.messages WHERE id IN ({_ALL}))
+#: What waits goes first, for which no claim waits; then what is leased, in the order in which its holders lock it.
+DELETE_QUEUE = """
+WITH unbound AS (DELETE FROM broker.bindings WHERE queue = %(queue)s), emptied AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'ready'
+        UNION ALL SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'delayed'
+    )
+    RETURNING true
+), taken_away AS (
+    DELETE FROM broker.messages WHERE id IN (
+        SELECT message.id FROM (SELECT count(*) FROM emptied) AS before, broker.messages AS message
+        WHERE id IN (SELECT id FROM broker.messages WHERE queue = %(queue)s AND state = 'leased')
+        ORDER BY message.id
+        FOR UPDATE OF message
+    )
+)
 DELETE FROM broker.queues WHERE name = %(queue)s
 """
 DELETE_AUTOMATIC_QUEUE = f"""
 WITH ended AS (
     DELETE FROM broker.queues
     WHERE name = %(queue)s AND auto_delete AND NOT EXISTS (
-        SELECT FROM broker.consumers
-        WHERE %(queue)s = ANY (queues) AND name <> %(consumer)s AND seen_at > now() - interval '15 seconds'
+        SELECT FROM broker.present_consumers WHERE %(queue)s = ANY (queues)
     )
     RETURNING name
 ), unbound AS (DELETE FROM broker.bindings USING ended WHERE queue = ended.name)
@@ -38,13 +50,10 @@ SELECT (SELECT count(*) FROM broker.messages WHERE queue = %(queue)s AND state =
 """
 MEASURE = f"""
 SELECT ({SIZE}),
-       (SELECT count(*) FROM broker.consumers
-        WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds')
+       (SELECT count(*) FROM broker.present_consumers WHERE %(queue)s = ANY (queues))
 FROM broker.queues WHERE name = %(queue)s
 """
-HAS_CONSUMERS = """
-SELECT FROM broker.consumers WHERE %(queue)s = ANY (queues) AND seen_at > now() - interval '15 seconds' LIMIT 1
-"""
+HAS_CONSUMERS = "SELECT FROM broker.present_consumers WHERE %(queue)s = ANY (queues) LIMIT 1"
 PURGE_QUEUE = f"DELETE FROM broker.messages WHERE id IN ({_ALL}) AND state <> 'leased'"
 DECLARE_EXCHANGE = """
 INSERT INTO broker.exchanges (name, type) VALUES (%(exchange)s, %(type)s) ON CONFLICT DO NOTHING
@@ -88,9 +97,9 @@ def delete_queue(link: Link, queue: str) -> None:
     link.execute(DELETE_QUEUE, {"queue": queue})
 
 
-def delete_automatic_queue(link: Link, queue: str, *, consumer: str) -> None:
-    """Delete the queue if it is to end with its last consumer, and `consumer` was that."""
-    link.execute(DELETE_AUTOMATIC_QUEUE, {"queue": queue, "consumer": consumer})
+def delete_automatic_queue(link: Link, queue: str) -> None:
+    """Delete the queue if it is to end with its last consumer, and there is none any more."""
+    link.execute(DELETE_AUTOMATIC_QUEUE, {"queue": queue})
 
 
 def measure(link: Link, queue: str) -> tuple[int, int] | None:

@@ -1,11 +1,11 @@
 """kombu's transport: one connection per process that publishes, claims and listens."""
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
-from itertools import count
 from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet
@@ -20,8 +20,9 @@ from app.broker.channel import Channel
 from app.broker.delivery import Delivery, held
 from app.broker.events import Event, EventReader, EventWriter
 from app.broker.link import Link
-from app.broker.pump import Consuming, Pump
+from app.broker.pump import LIFE_SECONDS, Consuming, Pump
 from app.broker.renewing import Renewer
+from app.broker.unsaid import Unsaid, forget_everything, unsaid_at
 from app.broker.urls import without_password
 
 #: How many messages beyond its prefetch limit a consumer takes along that is quick with them.
@@ -33,8 +34,6 @@ FLUSH_SECONDS: Final = 0.05
 #: Publishers whose transaction began before a consumer fell asleep have committed after this.
 SECOND_LOOK_SECONDS: Final = 0.01
 
-_numbers = count(1)
-
 #: A child of a fork keeps its parent's connections without using them: to end one would end the parent's.
 _transports: "WeakSet[Transport]" = WeakSet()
 _of_parents: list[Link] = []
@@ -43,6 +42,7 @@ _of_parents: list[Link] = []
 def _after_fork() -> None:
     for transport in list(_transports):
         transport.disown()
+    forget_everything()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -75,12 +75,13 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         options = client.transport_options
-        self.consumer_name: str = options.get("consumer_name") or _new_name()
+        self.holder = _new_holder()
+        self._node: str | None = options.get("consumer_name")
         self._options = options
         self._lease_seconds = float(options.get("lease_seconds", Channel.lease_seconds))
         self._link: Link | None = None
         self._pump: Pump | None = None
-        self._renewer: Renewer | None = None
+        self._renewers: dict[str, Renewer] = {}
         self._connecting = threading.Lock()
         self._disowned = False
         self._beat_at = 0.0
@@ -95,10 +96,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """How many messages all channels may hold together; 0 without a limit."""
         _transports.add(self)
 
-    def rename(self, name: str) -> None:
-        """Let operators read `name` where this connection consumes and holds."""
-        self.consumer_name = name
-        self.pump.rename(name)
+    def rename(self, holder: str, node: str) -> None:
+        """Consume and hold in the name of `holder`, whom operators call `node`."""
+        self.holder, self._node = holder, node
+        self.pump.rename(holder, node)
 
     def driver_version(self) -> str:
         """For kombu's reports."""
@@ -116,6 +117,11 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         if self._link is None:
             raise Link.closed()
         return self._link
+
+    @property
+    def unsaid(self) -> Unsaid:
+        """What this process has to say to the database, over this connection or another."""
+        return unsaid_at(address_of(self.client))
 
     @property
     def connected(self) -> Link | None:
@@ -137,10 +143,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         if self._link is None:
             return
         _of_parents.append(self._link)
-        self._link, self._pump, self._renewer, self._loop = None, None, None, None
+        self._link, self._pump, self._renewers, self._loop = None, None, {}, None
         self._timers, self._watched, self._writers, self._followed = [], [], {}, {}
         self._disowned = True
-        self.consumer_name = _new_name()
+        self.holder = _new_holder()
         for channel in self.channels:
             channel.forget()
 
@@ -163,15 +169,20 @@ class Transport(virtual.Transport):  # type: ignore[misc]
                 self._open()
 
     def _open(self) -> None:
-        self._link = Link(address_of(self.client), name=f"kiln broker {self.consumer_name}")
+        self._link = Link(address_of(self.client), name=f"kiln broker {self.holder}")
         self._pump = Pump(
             self._link,
-            self.consumer_name,
+            self.holder,
+            node=self._node,
+            unsaid=self.unsaid,
             on_told=self._told,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
         )
-        self._renewer = Renewer(self.renew, every_seconds=self._lease_seconds / 3)
+        self._renewers = {
+            "leases": Renewer(self._link, self.renew, every_seconds=self._lease_seconds / 3),
+            "presence": Renewer(self._link, self._pump.live_on, every_seconds=LIFE_SECONDS),
+        }
         self._disowned, self._beat_at = False, 0.0
 
     def _abandon(self) -> None:
@@ -180,8 +191,10 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             channel.connection = None
         self.channels.clear()
         self._avail_channels.clear()
-        if self._renewer is not None:
-            self._renewer.stop()
+        for renewer in self._renewers.values():
+            renewer.stop()
+        if self._pump is not None:
+            self._pump.lose()
         if self._link is not None:
             self._link.close()
 
@@ -201,7 +214,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             pass
         finally:
             self._abandon()
-            self._link = self._pump = self._renewer = None
+            self._link = self._pump = None
+            self._renewers = {}
 
     def get_heartbeat_interval(self, connection: Any) -> float:
         """What kombu was asked for, in seconds."""
@@ -224,6 +238,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """A consumer begins with `queue`."""
         followed = self._followed.get(queue)
         self.pump.consuming(queue, wakes=followed and followed[0])
+        self._renewers["presence"].start()
 
     def not_consuming(self, queue: str, channel: Consuming | None) -> list[Delivery]:
         """A consumer ends with `queue`; if it was the last of a `channel`, answers what was claimed ahead for that."""
@@ -252,17 +267,17 @@ class Transport(virtual.Transport):  # type: ignore[misc]
 
     def holding(self) -> None:
         """Something has been leased."""
-        if self._renewer is not None:
-            self._renewer.start()
+        if "leases" in self._renewers:
+            self._renewers["leases"].start()
 
     def renew(self) -> None:
-        """Renew every lease that is held here, and say that the consumer lives. Called from a thread of its own."""
+        """Renew every lease that is held here, and say again what the database refused. Any thread may call it."""
         deliveries = self.pump.read_ahead()
         for channel in list(self.channels):
             deliveries += channel.qos.deliveries()
         if deliveries:
             self.link.execute(statements.RENEW, held(deliveries) | {"lease": timedelta(seconds=self._lease_seconds)})
-        self.pump.live_on()
+        self.pump.flush()
 
     def keep(self, exchange: str, body: str) -> None:
         """Append to the log that an exchange is; a thread writes it soon."""
@@ -376,5 +391,6 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self.link.wait(left)
 
 
-def _new_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
+def _new_holder() -> str:
+    """Nobody else's name on any machine, even where those share a name and all processes have the same number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -50,14 +50,13 @@ def nobody_waits(claimed: Claimed) -> bool:
 
 @dataclass(frozen=True)
 class Turns:
-    """What a child needs for its turns. `holder` is the worker's name; `attempted` gives the context of an attempt, in
-    which a failure of the platform ends; `observe` is called for each execution that was taken along and has ended.
+    """What a child needs for its turns. `attempted` gives the context of an attempt, in which a failure of the platform
+    ends; `observe` is called for each execution that was taken along and has ended.
     """
 
     platform: Platform
     modules: Modules
     keeper: Keeper
-    holder: str
     attempted: Callable[[Claimed], AbstractContextManager[object]]
     observe: Callable[[Claimed, Finish], None]
 
@@ -69,7 +68,8 @@ class Turns:
         while ended:
             now = time.monotonic()
             most = 0 if left or now > over_at else int(GROUP_SECONDS * len(ended) / (now - began))
-            group = self._settle(ended, most=min(most, MOST_TAKEN), after=group[-1])
+            most = min(most, MOST_TAKEN)
+            group = self._settle(ended, most=most, after=group[-1], holder=first.delivery.holder)
             began = time.monotonic()
             ended, left = self._run(group, until=began + MOST_GROUP_SECONDS)
             if left:
@@ -102,12 +102,12 @@ class Turns:
                         ended.append((claimed, end))
         return ended, left
 
-    def _settle(self, ended: Sequence[Ended], *, most: int, after: Claimed) -> list[Claimed]:
-        """Write the ends, and take at most so many along; answers those."""
+    def _settle(self, ended: Sequence[Ended], *, most: int, after: Claimed, holder: str) -> list[Claimed]:
+        """Write the ends, and take at most so many along in the name of `holder`; answers those."""
         take = {
             "queue": Queue.EXECUTE,
             "priority": BACKGROUND,
-            "holder": self.holder,
+            "holder": holder,
             "lease": timedelta(seconds=self.platform.settings.lease_seconds),
             "most": most,
             "after": after.delivery.message_id,

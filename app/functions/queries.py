@@ -14,8 +14,8 @@ from app.functions.models import Artifact, Function, NativeCode, Version
 from app.toolchains import State
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
-#: the version in the keyword arguments of its task, which are searched and not parsed: an error of this statement would
-#: keep every message from dying, and what dies may be anything.
+#: the version in the keyword arguments of its task, which are searched and not parsed: what dies may be anything, and
+#: with an error of this statement it would die without it.
 LOST = """
 UPDATE versions AS version
 SET status = 'FAILED', compiled_at = now(),
@@ -24,7 +24,7 @@ SET status = 'FAILED', compiled_at = now(),
         ELSE 'the platform failed to compile this; the operators'' logs say why' END
 FROM buried
 WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id
-  AND version.number = substring(payload ->> 'body' FROM '"number": ?([0-9]{1,9})[,}]')::integer
+  AND version.number = substring(broker.readable(payload) ->> 'body' FROM '"number": ?([0-9]{1,9})[,}]')::integer
   AND version.status IN ('PENDING', 'COMPILING')
 """
 

@@ -35,11 +35,11 @@ FROM executions WHERE id > first_id_at(now() - interval '15 minutes')
 """
 
 MESSAGES = """
-SELECT id, queue, state, priority, deliveries, losses, holder, function_id, execution_id,
-       payload->'headers'->>'task' AS task, payload->'headers'->>'correlation' AS correlation_id, enqueued_at,
+SELECT id, queue, state, priority, deliveries, losses, broker.node_of(holder) AS holder, function_id, execution_id,
+       headers ->> 'task' AS task, headers ->> 'correlation' AS correlation_id, enqueued_at,
        extract(epoch FROM now() - enqueued_at) AS age_seconds,
        CASE WHEN state = 'leased' THEN ready_at END AS leased_until
-FROM broker.messages
+FROM broker.messages CROSS JOIN LATERAL (SELECT broker.readable(payload) -> 'headers') AS read (headers)
 WHERE queue = %(queue)s AND id > coalesce(%(after)s::bigint, 0)
 ORDER BY id
 LIMIT %(limit)s
@@ -57,26 +57,33 @@ CREATE_EVENTS_PARTITION = "SELECT broker.create_events_partition(%(day)s)"
 DROP_EVENTS = "SELECT broker.drop_events_before(%(first_day)s)"
 
 PRESENT_WORKERS = """
-SELECT name FROM broker.consumers WHERE strpos(name, '@') > 0 AND seen_at > now() - interval '15 seconds'
+SELECT DISTINCT node FROM broker.consumers WHERE node IS NOT NULL AND seen_at > now() - interval '15 seconds'
 """
 
-#: Every worker that was heard of: those that consume now, and those that only the kept events still know.
+#: Every worker that was heard of: those that consume now, and those that only the kept events still know. Those of one
+#: name are one line.
 WORKERS = """
-SELECT coalesce(consumer.name, heard.worker) AS name,
+SELECT coalesce(consumer.node, heard.worker) AS name,
        coalesce(consumer.seen_at > now() - interval '15 seconds', false) AS online,
        coalesce(consumer.queues, '{}') AS queues, consumer.started_at,
        greatest(consumer.seen_at, heard.kept_at) AS seen_at,
        (heard.event ->> 'active')::integer AS active, (heard.event ->> 'processed')::bigint AS processed,
        (heard.event ->> 'pid')::integer AS pid, heard.event ->> 'sw_ver' AS celery_version,
        coalesce(held.leased, 0) AS leased
-FROM (SELECT * FROM broker.consumers WHERE name LIKE '%%@%%') AS consumer
+FROM (
+    SELECT node, array_agg(DISTINCT queue) AS queues, max(started_at) AS started_at, max(seen_at) AS seen_at
+    FROM broker.consumers CROSS JOIN unnest(queues) AS queue WHERE node IS NOT NULL GROUP BY node
+) AS consumer
 FULL JOIN (
     SELECT DISTINCT ON (worker) worker, kept_at, event FROM broker.events
     WHERE task_id IS NULL AND type LIKE 'worker-%%' AND kept_at > now() - interval '1 hour' ORDER BY worker, id DESC
-) AS heard ON heard.worker = consumer.name
+) AS heard ON heard.worker = consumer.node
 LEFT JOIN (
-    SELECT holder, count(*) AS leased FROM broker.messages WHERE state = 'leased' GROUP BY holder
-) AS held ON held.holder = consumer.name
+    SELECT node, sum(leased)::bigint AS leased FROM (
+        SELECT holder, count(*) AS leased FROM broker.messages WHERE state = 'leased' GROUP BY holder
+    ) AS by_holder JOIN broker.consumers ON name = holder
+    GROUP BY node
+) AS held ON held.node = consumer.node
 ORDER BY name
 """
 

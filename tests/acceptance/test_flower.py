@@ -79,7 +79,7 @@ def test_flower(
     turn_other_sites_away(flower)
     meet_a_new_worker(flower, new_worker)
     assert flower.says(f"/api/worker/shutdown/{compile_node}") == "Shutting down!"
-    until(lambda: rows("SELECT FROM broker.consumers WHERE name = %s", compile_node) == [])
+    until(lambda: rows("SELECT FROM broker.consumers WHERE node = %s", compile_node) == [])
 
 
 def leave_a_socket_behind(settings: Settings) -> None:

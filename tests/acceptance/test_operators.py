@@ -1,5 +1,6 @@
 """Celery's own tools work on this broker as on any other."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ def test_operators_look_and_steer(
     kiln: Client, celery_setup: CeleryTestSetup, celery_setup_app: Celery, environment: dict[str, str], rows: Rows
 ) -> None:
     """One pair of workers answers all of them: starting it takes longer than any."""
-    nodes = [row[0] for row in rows("SELECT name FROM broker.consumers WHERE name LIKE '%%@%%' ORDER BY name")]
+    nodes = [row[0] for row in rows("SELECT node FROM broker.consumers WHERE node IS NOT NULL ORDER BY node")]
     assert [node.partition("@")[0] for node in nodes] == ["compile", "execute"]
     inspect, control = celery_setup_app.control.inspect(timeout=3), celery_setup_app.control
 
@@ -62,7 +63,7 @@ def test_operators_look_and_steer(
 
     # A worker that is told to end ends, and says so.
     control.broadcast("shutdown", destination=[nodes[0]])
-    until(lambda: not rows("SELECT FROM broker.consumers WHERE name = %s", nodes[0]))
+    until(lambda: not rows("SELECT FROM broker.consumers WHERE node = %s", nodes[0]))
 
 
 def test_what_is_revoked_ends(kiln: Client, celery_setup_app: Celery, environment: dict[str, str], rows: Rows) -> None:
@@ -129,6 +130,18 @@ def test_workers_that_mingle_and_gossip_know_each_other(
     kiln.compiled(function_id)
     outputs = [kiln("POST", f"/functions/{function_id}/execute", json={"input": n}).json()["output"] for n in range(20)]
     assert outputs == list(range(20))
+
+
+def test_workers_of_one_command_are_steered_apart(
+    celery_setup: CeleryTestSetup, celery_setup_app: Celery, new_worker: Callable[..., LocalProcess]
+) -> None:
+    first, second = new_worker("execute", "twin"), new_worker("execute", "twin")
+    inspect, host = celery_setup_app.control.inspect(timeout=2), socket.gethostname()
+    assert {f"twin@{host}", f"twin@{host}-2"} < set(inspect.ping())
+    first.teardown()
+    assert f"twin@{host}-2" in inspect.ping()
+    assert f"twin@{host}" not in inspect.ping()
+    assert second.status == "running"
 
 
 def joined(worker: LocalProcess) -> str:

@@ -11,11 +11,13 @@ HEARTBEAT = '{"type": "worker-heartbeat", "active": 1, "processed": 7, "pid": 42
 
 
 def test_a_worker_is_known_by_its_presence_and_its_heartbeat(client: FlaskClient, rows: Rows) -> None:
-    rows("INSERT INTO broker.consumers (name, queues) VALUES ('execute@here', '{execute}')")
+    rows("INSERT INTO broker.consumers (name, node, queues) VALUES ('here:1:a', 'execute@here', '{execute}')")
+    rows("INSERT INTO broker.consumers (name, node, queues) VALUES ('here:2:b', 'execute@here', '{execute,extra}')")
     for worker in ("execute@here", "compile@gone"):
         rows("INSERT INTO broker.events (type, worker, event) VALUES ('worker-heartbeat', %s, %s)", worker, HEARTBEAT)
     gone, here = client.get("/operations/workers").get_json()["items"]
-    assert (here["name"], here["online"], here["queues"], here["processed"]) == ("execute@here", True, ["execute"], 7)
+    assert (here["name"], here["online"], here["processed"]) == ("execute@here", True, 7)
+    assert here["queues"] == ["execute", "extra"]
     assert (gone["name"], gone["online"], gone["queues"]) == ("compile@gone", False, [])
 
 

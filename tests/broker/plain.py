@@ -9,6 +9,7 @@ import psycopg
 from celery import Celery
 
 from app.broker import Delivery, register_transport, settle
+from app.broker.bootsteps import add_bootsteps
 
 
 def create(url: str, *, results: str = "rpc://") -> Celery:
@@ -75,3 +76,5 @@ def _write(connection: "psycopg.Connection[Any]", line: str) -> None:
 
 if "PLAIN_BROKER_URL" in os.environ:  # In a worker.
     app = create(os.environ["PLAIN_BROKER_URL"], results=os.environ["PLAIN_RESULTS"])
+    if "PLAIN_STEPS" in os.environ:
+        add_bootsteps(app)

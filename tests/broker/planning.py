@@ -110,7 +110,8 @@ def explain(
     options = "FORMAT JSON, ANALYZE, BUFFERS" if execute else "FORMAT JSON"
     with connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL plan_cache_mode = force_{mode}_plan")
-        prepared = connection.pgconn.prepare(b"explained", query.query, query.types)
+        with connection.lock:  # A thread renews leases through it.
+            prepared = connection.pgconn.prepare(b"explained", query.query, query.types)
         assert prepared.status == pq.ExecStatus.COMMAND_OK, prepared.error_message
         arguments = sql.SQL("({})").format(literals) if names else sql.SQL("")
         explained = sql.SQL("EXPLAIN ({}) EXECUTE explained {}").format(sql.SQL(options), arguments)

@@ -116,6 +116,21 @@ def test_a_task_whose_child_is_lost_is_done_again(celery: Celery, start: Start, 
     until(lambda: rows("SELECT FROM broker.messages") == [])
 
 
+def test_a_worker_that_stood_still_is_steered_as_before(celery: Celery, start: Start, rows: Rows) -> None:
+    # Given a worker that stands still while others tidy
+    worker = start("prefork")
+    worker.process.suspend()
+    rows("UPDATE broker.consumers SET seen_at = seen_at - interval '30 minutes'")
+    rows("UPDATE broker.queues SET used_at = used_at - interval '30 minutes'")
+    with celery.connection() as tidying:
+        pump = tidying.default_channel.connection.pump
+        pump.consuming("other")
+        pump.beat()
+    # When it goes on, then it answers
+    worker.process.resume()
+    until(lambda: celery.control.inspect(timeout=1).ping() == {"prefork@h": {"ok": "pong"}})
+
+
 def test_a_chord_ends_when_all_its_tasks_have(celery: Celery, settings: Settings, start: Start) -> None:
     results = "db+postgresql+psycopg" + settings.database_url.removeprefix("postgresql")
     start("threads", results=results)

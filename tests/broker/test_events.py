@@ -1,5 +1,6 @@
 """Celery's events: written once, kept, read by everybody from their own place."""
 
+import json
 import time
 from collections.abc import Callable
 from itertools import groupby
@@ -10,6 +11,7 @@ from celery import Celery
 from celery.events import EventDispatcher, EventReceiver
 from kombu import Connection, Consumer, Message
 
+from app.broker.events import EventWriter
 from app.settings import Settings
 
 Connect = Callable[..., Connection]
@@ -97,6 +99,55 @@ def test_an_event_committed_late_is_read_all_the_same(celery: Celery, connect: C
         "task-early",
         "task-late",
     }
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"], ids=ascii)
+def test_an_event_with_a_text_that_cannot_be_shown_is_kept(
+    celery: Celery, connect: Connect, rows: Rows, text: str
+) -> None:
+    with connect() as sender, EventDispatcher(sender, hostname="w@h", app=celery) as dispatcher:
+        dispatcher.send("task-failed", uuid="1", exception=text)
+        dispatcher.send("task-succeeded", uuid="2")
+    kept = rows("SELECT type, task_id, event ->> 'exception' FROM broker.events ORDER BY id")
+    assert kept == [("task-failed", "1", "a\ufffdb"), ("task-succeeded", "2", None)]
+
+
+def test_an_event_that_cannot_be_kept_is_dropped_alone(
+    celery: Celery, connect: Connect, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given events that are no JSON or have no type, or whose id is too long for an index, within groups and beside them
+    dropped: list[dict[str, Any]] = [
+        {"runtime": float("nan")},
+        {"type": None},
+        {"uuid": "".join(map(str, range(100_000)))},
+    ]
+    with connect() as sender:
+        channel = sender.default_channel
+        for number, strange in enumerate(dropped):
+            events = [{"type": "task-received", "uuid": f"{number}.{place}"} for place in range(3)]
+            events[1] |= strange
+            channel.basic_publish(
+                channel.prepare_message(json.dumps(events), content_type="application/json"), "celeryev", ""
+            )
+        for body in ("}{", "[]", json.dumps({"type": "task-received", "uuid": "alone"})):
+            channel.basic_publish(channel.prepare_message(body, content_type="application/json"), "celeryev", "")
+    # Then all others are kept, and what was dropped is told
+    kept = [task for (task,) in rows("SELECT task_id FROM broker.events ORDER BY id")]
+    assert kept == ["0.0", "0.2", "1.0", "1.2", "2.0", "2.2", "alone"]
+    assert [record.message for record in caplog.records] == ["event.dropped"] * 4
+
+
+def test_many_events_at_once_are_many_batches(settings: Settings, rows: Rows) -> None:
+    writer = EventWriter(settings.database_url, "celeryev")
+    event = '{"type": "task-received", "hostname": "w@h"}'
+    for _ in range(70):
+        writer.append(f"[{','.join([event] * 1000)}]")
+    deadline = time.monotonic() + 20
+    while rows("SELECT count(*) FROM broker.events") != [(70_000,)] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    writer.close()
+    assert rows("SELECT count(*), count(DISTINCT id) FROM broker.events") == [(70_000, 70_000)]
+    assert rows("SELECT max(count) FROM (SELECT count(*) FROM broker.events GROUP BY id >> 16) AS batch") == [(1000,)]
 
 
 def test_old_days_are_dropped_whole(rows: Rows) -> None:

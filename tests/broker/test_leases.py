@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -9,7 +10,10 @@ import pytest
 from kombu import Connection, Consumer, Message, Queue
 
 from app.broker import Delivery, LeaseLost, release, settle
-from tests.broker.sending import publish, receive
+from app.broker.cursor import LAG_SECONDS
+from app.broker.delivery import held
+from app.broker.statements import RENEW
+from tests.broker.sending import drain, nothing_arrives, publish, receive
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
@@ -127,3 +131,156 @@ def test_what_is_acknowledged_is_not_forgotten_by_those_who_need_not(
         pump.flush()
     # Then it is deleted all the same
     assert rows("SELECT FROM broker.messages") == []
+
+
+def test_an_acknowledgement_that_the_database_refused_is_said_again(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    # Given a message in hand whose row somebody has locked
+    connection = connect(lease_seconds=1)
+    publish(connection, "work", queue)
+    (message,) = receive(connection, queue)
+    database.execute("SELECT FROM broker.messages FOR UPDATE")
+    connection.transport.link.execute("SET statement_timeout = '0.1s'")
+    # When its acknowledgement is given up by the server
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        message.ack()
+    database.rollback()
+    # Then it is said again before the lease has run out, though nobody asks for it
+    time.sleep(0.7)
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_a_claim_that_the_database_refused_forgets_no_acknowledgement(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a finished message whose deletion waits for the next claim
+    connection = connect()
+    channel, pump = connection.default_channel, connection.transport.pump
+    publish(connection, 1, queue)
+    publish(connection, 2, queue)
+    with Consumer(channel, [queue], on_message=lambda _: None, prefetch_count=1):
+        pump.acknowledge(Delivery.of(channel.claim("work", 1)[0]["properties"]))
+        # When that claim is refused
+        channel.on_claim = {"work": "SELECT nonsense"}
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.drain_events(timeout=5)
+        # Then the one after it takes the acknowledgement along
+        channel.on_claim = {}
+        pump.want("work")
+        connection.drain_events(timeout=5)
+        assert rows("SELECT state, payload ->> 'body' FROM broker.messages") == [("leased", "2")]
+
+
+def test_what_was_claimed_is_delivered_although_the_next_claim_was_refused(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a consumer whose cursor has moved on
+    rows("CREATE TABLE shares (message_id bigint, carried json)")
+    connection, got = connect(polling_interval=30), list[Message]()
+    channel = connection.default_channel
+    with Consumer(channel, [queue], on_message=got.append, prefetch_count=10):
+        publish(connection, "first", queue)
+        connection.drain_events(timeout=5)
+        for _ in range(2):
+            time.sleep(LAG_SECONDS)
+            connection.transport.pump._cursors["work"].parameters()
+        # When it claims a message, and its second look from the beginning is refused
+        channel.on_claim = {
+            "work": "INSERT INTO shares SELECT id, to_json(share) "
+            "FROM (SELECT 1 / count(*) AS share FROM claimed) AS each LEFT JOIN claimed ON true RETURNING *"
+        }
+        publish(connection, "second", queue)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.drain_events(timeout=5)
+        # Then it has that message
+        connection.drain_events(timeout=0)
+    assert [message.payload for message in got] == ["first", "second"]
+
+
+def test_what_is_done_after_its_connection_was_lost_is_acknowledged_over_the_next(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a message in hand whose connection was lost, as Celery finds out
+    connection = connect()
+    publish(connection, "work", queue)
+    (message,) = receive(connection, queue)
+    cut(rows)
+    with pytest.raises(connection.connection_errors):
+        connection.drain_events(timeout=5)
+    connection.collect()
+    connection.close()
+    assert rows("SELECT state FROM broker.messages") == [("leased",)]
+    # When its work is done, then the next connection says so
+    message.ack()
+    assert nothing_arrives(connect(), queue)
+    assert rows("SELECT FROM broker.messages") == []
+
+
+def test_what_a_lost_connection_had_claimed_ahead_is_given_back_over_the_next(
+    connect: Connect, queue: Queue, rows: Rows
+) -> None:
+    # Given a consumer that claimed three messages and fails with the first
+    connection, got = connect(), list[Message]()
+    for number in range(3):
+        publish(connection, number, queue)
+    with Consumer(connection.default_channel, [queue], on_message=fail, prefetch_count=3):
+        with pytest.raises(ZeroDivisionError):
+            connection.drain_events(timeout=5)
+        assert rows("SELECT count(*) FROM broker.messages WHERE state = 'leased'") == [(3,)]
+        # When its connection is lost
+        cut(rows)
+    connection.collect()
+    # Then the next one gets the others, long before their leases end
+    other = connect()
+    with Consumer(other.default_channel, [queue], on_message=got.append):
+        drain(other)
+    assert [message.payload for message in got] == [1, 2]
+    assert rows("SELECT DISTINCT losses, requeues FROM broker.messages") == [(0, 0)]
+
+
+def fail(_message: Message) -> None:
+    """What a consumer must not do."""
+    raise ZeroDivisionError
+
+
+def cut(rows: Rows) -> None:
+    """End every connection to the test's database."""
+    rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+def test_a_queue_is_deleted_while_leases_are_renewed(
+    connect: Connect, queue: Queue, database: "psycopg.Connection[Any]", rows: Rows
+) -> None:
+    """Neither waits for the other, which would end with an error for one of them."""
+    # Given a consumer with two messages in hand, the first of which somebody has locked
+    connection = connect()
+    for number in range(2):
+        publish(connection, number, queue)
+    first, second = receive(connection, queue, 2)
+    database.execute("SELECT FROM broker.messages ORDER BY id LIMIT 1 FOR UPDATE")
+    with ThreadPoolExecutor() as threads:
+        # When another deletes the queue, and the consumer renews what it has, in whatever order
+        deleting = threads.submit(connect().default_channel.queue_delete, "work")
+        until(lambda: waiting(rows) == 1)
+        deliveries = [Delivery.of(message.properties) for message in (second, first)]
+        renewing = threads.submit(connection.transport.link.execute, RENEW, held(deliveries) | {"lease": "15 s"})
+        until(lambda: waiting(rows) == 2)
+        database.rollback()
+        # Then both end
+        deleting.result(timeout=10)
+        renewing.result(timeout=10)
+    assert rows("SELECT FROM broker.messages") == rows("SELECT FROM broker.queues") == []
+
+
+def waiting(rows: Rows) -> int:
+    """How many sessions wait for a lock."""
+    return len(rows("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)

@@ -57,6 +57,18 @@ def test_a_reply_to_somebody_who_has_gone_waits_a_day_for_him(connect: Connect, 
     ]
 
 
+def test_however_many_have_expired_they_soon_stand_in_nobodys_way(connect: Connect, rows: Rows) -> None:
+    pump = connect().default_channel.connection.pump
+    pump.consuming("other")
+    rows("""
+        INSERT INTO broker.messages (queue, priority, payload, expires_at)
+        SELECT 'work', 3, '{}', now() - interval '1 minute' FROM generate_series(1, 12000)
+    """)
+    for _ in range(3):
+        pump.beat()
+    assert rows("SELECT FROM broker.messages LIMIT 1") == []
+
+
 def test_an_unused_queue_expires_with_what_is_in_it(connect: Connect, rows: Rows) -> None:
     publish(connect(), "forgotten", Queue("reply", Exchange("r"), routing_key="reply", expires=0.1))
     time.sleep(0.15)

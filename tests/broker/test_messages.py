@@ -54,14 +54,6 @@ def test_a_queue_may_have_any_name(connect: Connect, name: str) -> None:
     assert got[0].payload == "hello"
 
 
-def test_what_people_could_not_read_is_refused(connect: Connect, queue: Queue, rows: Rows) -> None:
-    connection = connect()
-    with pytest.raises(connection.channel_errors, match="NUL"):
-        publish(connection, 1, queue, headers={"h": "\0"})
-    publish(connection, 1, queue, headers={"h": "\\u0000"})
-    assert len(rows("SELECT payload #>> '{headers,h}' FROM broker.messages")) == 1
-
-
 def test_headers_that_mean_something_else_to_others_are_only_passed_on(
     connect: Connect, queue: Queue, rows: Rows
 ) -> None:

@@ -21,7 +21,7 @@ from kombu import Connection
 from sqlalchemy import Connection as Database
 from sqlalchemy import create_engine
 
-from app.broker import Delivery, register_transport, settle, statements
+from app.broker import Delivery, dying, register_transport, settle, statements
 from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
@@ -120,6 +120,25 @@ def acknowledge(worker: Worker) -> None:
     worker.pump.flush()
 
 
+def unclaim(worker: Worker) -> None:
+    """Give back what a lost connection had claimed ahead."""
+    delivery = worker.leased()
+    transport: Any = worker.channel.connection
+    transport.unsaid.unbegun[delivery.tag] = delivery
+    Recorder.sent.clear()
+    worker.pump.flush()
+
+
+def bury_lost(worker: Worker) -> None:
+    """Set aside what lost its last holder."""
+    lost = worker.leased()
+    worker.plain.execute(
+        "UPDATE broker.messages SET ready_at = now(), losses = 9 WHERE id = %(id)s", {"id": lost.message_id}
+    )
+    Recorder.sent.clear()
+    assert dying.bury_lost(worker.channel.link, worker.channel.on_dead, loss_limit=10)
+
+
 def renew(worker: Worker) -> None:
     """Renew what is held."""
     worker.channel.basic_get("execute")
@@ -194,7 +213,9 @@ HOT = [
     Case("ACKNOWLEDGE", acknowledge, {PRIMARY}),
     Case("RENEW", renew, {PRIMARY}),
     Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
+    Case("UNCLAIM", unclaim, {PRIMARY}),
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
+    Case("DYING and BURY_LOST", bury_lost, {"ix_messages_leased", PRIMARY, "_pkey"}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
     Case("PUBLISH", lambda w: w.publish(""), set()),
     Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
@@ -309,7 +330,7 @@ def test_a_plan_that_is_made_while_there_is_nothing_is_good_for_much(
 
 def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement]]) -> None:
     # The consumers' own table is small.
-    elsewhere = {"SET_IDLE", "ANNOUNCE", "DEPART", "OF_QUEUE"}
+    elsewhere = {"SET_IDLE", "ANNOUNCE", "ARRIVE", "DEPART", "OF_QUEUE"}
     everything = "".join(statement.text for list_ in sent.values() for statement in list_)
     for name, text in vars(statements).items():
         if name.isupper() and not name.startswith("_") and name not in elsewhere:

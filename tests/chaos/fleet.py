@@ -166,7 +166,7 @@ class Fleet:
         with psycopg.connect(self._environment["DATABASE_URL"], autocommit=True) as connection:
 
             def all_consume() -> bool:
-                rows = connection.execute("SELECT name FROM broker.consumers WHERE seen_at > now() - interval '3 s'")
+                rows = connection.execute("SELECT node FROM broker.consumers WHERE seen_at > now() - interval '3 s'")
                 return names <= {name for (name,) in rows}
 
             assert came_true(all_consume), "\n".join(node.log[-3000:] for node in nodes)

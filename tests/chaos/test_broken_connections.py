@@ -125,5 +125,5 @@ def reconnect(kiln: Installation, worker: Node) -> None:
 
 def queues_of(kiln: Installation, name: str) -> set[str]:
     """The queues that a worker consumes, without those of its own."""
-    rows = kiln.rows("SELECT unnest(queues) FROM broker.consumers WHERE name LIKE %s", f"{name}@%")
+    rows = kiln.rows("SELECT unnest(queues) FROM broker.consumers WHERE node LIKE %s", f"{name}@%")
     return {queue for (queue,) in rows if not queue.endswith(".pidbox") and not queue.startswith("celeryev")}

@@ -58,6 +58,23 @@ def test_what_does_not_end_in_time_is_given_back_at_once(kiln: Installation) -> 
     kiln.verdict().assert_kept()
 
 
+def test_what_another_worker_of_the_same_name_holds_is_left_to_it(kiln: Installation) -> None:
+    # Given two workers whose nodes are called the same, each at work
+    doomed = kiln.fleet.worker("execute-1", concurrency=1, broken="unpatient")
+    survivor = kiln.fleet.worker("execute-1", concurrency=1, KILN_HOME=str(kiln.directory / "other"))
+    kiln.submit([6_000] * 2)
+    until(lambda: kiln.count("status = 'RUNNING'") == 2, what="two busy workers")
+    # When one of them is told to stop, and gives back what it held
+    doomed.respawn = False
+    doomed.terminate(group=True)
+    assert doomed.said("worker.released") == 1
+    # Then only that is done again, and the other is still known
+    assert kiln.rows("SELECT count(*) FROM broker.consumers WHERE node LIKE 'execute-1@%%'") == [(1,)]
+    assert kiln.await_rest()
+    assert kiln.rows("SELECT attempts FROM executions ORDER BY attempts") == [(1,), (2,)]
+    assert survivor.exits == []
+
+
 def stopped_while_busy(kiln: Installation, broken: str | None) -> None:
     """A worker with two busy children gets SIGTERM with its whole group; another does what is left."""
     busy = kiln.fleet.worker("execute-1", broken=broken)

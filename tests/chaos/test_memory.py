@@ -47,7 +47,7 @@ def reconnect(kiln: Installation, worker: Node) -> None:
     """Break the connection on which the worker consumes; returns when it has another."""
     like = f"kiln broker %:{worker.pid}:%"
     terminate_backends(kiln.url, like=like)
-    alive = "SELECT FROM broker.consumers WHERE name LIKE 'execute-1@%%' AND seen_at > now() - interval '1 second'"
+    alive = "SELECT FROM broker.consumers WHERE node LIKE 'execute-1@%%' AND seen_at > now() - interval '1 second'"
     until(lambda: kiln.rows("SELECT FROM pg_stat_activity WHERE application_name LIKE %s", like) and kiln.rows(alive))
 
 

@@ -58,6 +58,10 @@ def test_what_nobody_can_read_is_set_aside_with_every_byte(kiln: Installation) -
         "arguments that the task does not take": ENVELOPE
         | {"body": '[[1, 2], {"no": 1}, {}]', "properties": ENVELOPE["properties"] | {SETTLED_BY_TASK: True}},
         "another content type": ENVELOPE | {"content-type": "application/x-python-serialize"},
+        "a NUL": {"headers": {"task": "a\0b"}},
+        "half a character": ENVELOPE | {"headers": {"task": "nobody.knows\ud800", "id": "x", "lang": "py"}},
+        "a body in an unknown encoding": ENVELOPE | {"properties": ENVELOPE["properties"] | {"body_encoding": 5}},
+        "a time limit that is none": ENVELOPE | {"headers": ENVELOPE["headers"] | {"timelimit": "x"}},
         "a header of 5 MB": ENVELOPE | {"headers": {"task": "nobody.knows", "id": "x", "lang": "py", "x": LARGE}},
     }
     worker = kiln.fleet.worker()

@@ -33,5 +33,5 @@ def test_workers_that_have_a_reason_to_claim_nothing_are_left_alone(kiln: Instal
 
 def node_name(kiln: Installation, name: str) -> str:
     """A worker's full name."""
-    ((found,),) = kiln.rows("SELECT name FROM broker.consumers WHERE name LIKE %s", f"{name}@%")
+    ((found,),) = kiln.rows("SELECT node FROM broker.consumers WHERE node LIKE %s", f"{name}@%")
     return str(found)

@@ -38,7 +38,7 @@ class Child:
         message = self._workbench.claim(Workbench.EXECUTE)
         assert message is not None
         first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
-        Turns(self._platform, self.modules, self.keeper, "child", attempted, self._observe).take(first)
+        Turns(self._platform, self.modules, self.keeper, attempted, self._observe).take(first)
 
     def drain(self) -> int:
         """Turns until nothing is ready; answers how many."""
@@ -118,7 +118,7 @@ def test_nothing_is_taken_along_while_somebody_waits(
     awaited = Submission(new_id(), UUID(function["id"]), "1", "c", waiter="somebody")
     service.submit(platform, awaited)
     first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
-    Turns(platform, child.modules, child.keeper, "child", lambda _one: nullcontext(), lambda *_: None).take(first)
+    Turns(platform, child.modules, child.keeper, lambda _one: nullcontext(), lambda *_: None).take(first)
     # Then the child goes back at once, and what somebody waits for is the next
     assert rows("SELECT count(*) FROM executions WHERE status = 'PENDING'") == [(50,)]
     following = workbench.claim(Workbench.EXECUTE)
