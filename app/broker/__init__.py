@@ -5,6 +5,9 @@ Features
     * priorities 0 to 9 (9 is claimed first), first in first out within one
     * leases: a claimed message belongs to its consumer until it is acknowledged or the lease runs out; a thread renews
       them for as long as the process lives, also while the consumer is busy or blocked
+    * queues that end by themselves last as long as the connections of their consumers, which may sleep or stand still
+    * what could not be acknowledged, because a statement failed or a connection was lost, is acknowledged as soon as it
+      can be, also over another connection: while its lease lasts nothing that is done is done again
     * a task's `eta` or `countdown` waits in the database, never in a worker
     * time to live for messages (`expiration`, ``x-message-ttl``) and queues (``x-expires``, `auto_delete`)
     * what took three workers down, or was given back twenty times, or was rejected, is set aside with its reason

@@ -23,8 +23,9 @@ def refuse_foreigners(app: Flask, hosts: AbstractSet[str]) -> None:
 
     @app.before_request
     def refuse() -> None:
-        if hosts != ANY_HOST and _name(request.host) not in hosts:
-            raise Problem("misdirected_request", f"This server is not called {_name(request.host)!r}.")
+        host = request.headers.get("Host")  # Every browser sends it.
+        if host is not None and hosts != ANY_HOST and _name(host) not in hosts:
+            raise Problem("misdirected_request", f"This server is not called {_name(host)!r}.")
         if request.method not in SAFE_METHODS and _is_of_another_site():
             raise Problem("csrf_failed", "Only pages of this server may ask for this.")
 

@@ -1,5 +1,7 @@
 """R4: workers are stopped beyond their lease and go on as if nothing had happened."""
 
+import time
+
 import pytest
 
 from tests.chaos.conftest import Report
@@ -40,8 +42,9 @@ def test_without_the_token_the_result_of_a_superseded_attempt_stands(kiln: Insta
 def superseded_result_of(kiln: Installation, broken: str | None) -> None:
     """One worker begins, is stopped beyond its lease, and goes on when the other has begun the same."""
     zombie = kiln.fleet.worker("execute-1", concurrency=1, broken=broken)
-    kiln.submit([6_000])
+    kiln.submit([3_000])
     kiln.until("status = 'RUNNING'")
-    kiln.fleet.worker("execute-2", concurrency=1, broken=broken)
+    time.sleep(2)  # It has less left to do than the other will have.
     with stopped(zombie):
+        kiln.fleet.worker("execute-2", concurrency=1, broken=broken)
         kiln.until("attempts = 2")

@@ -68,7 +68,7 @@ def test_a_program_dies_with_its_supervisor(scratch: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(shell, f"sleep {MARK}; true", scratch)
         assert soon(lambda: bool(family()))
-        (supervisor,) = psutil.Process().children()
+        (supervisor,) = (process for process in family()[0].parents() if process.ppid() == os.getpid())
         supervisor.kill()
         with pytest.raises(JailError, match="supervisor"):
             running.result()

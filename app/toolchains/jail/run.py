@@ -29,12 +29,11 @@ def run(
 ) -> JailResult:
     """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
 
-    What is to be done `then` runs there too, each program if the one before ended with 0. `argv[0]` is an absolute
-    path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
-    worker's. Outside its directory it may read the system's libraries and what `readable` names; all of it must
-    exist. `scratch` is where the directory is made, by default the system's place for temporary files. Blocks until the
-    program and all it started have ended. Raises JailError when the program could not be run; how it ended is in the
-    result.
+    What is to be done `then` runs there too, each program if the one before ended with 0. A program is named by its
+    absolute path. It sees `environment`, HOME, TMPDIR and LANG, and nothing else of the worker's. Outside its directory
+    it may read the system's libraries and what `readable` names; all of it must exist. `scratch` is where the directory
+    is made, by default the system's place for temporary files. Blocks until the programs and all that they started have
+    ended. Raises JailError when one could not be run; how the last that ran ended is in the result.
     """
     programs = [Path(program[0]) for program in (argv, *then)]
     for path in (*programs, *readable):

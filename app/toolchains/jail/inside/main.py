@@ -57,11 +57,10 @@ class Job:
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
         self.programs = _programs(arguments[end + 1 :])
-        numbers, paths = arguments[:10], arguments[10:end]
+        numbers, self.readable = arguments[:10], arguments[10:end]
         self.status, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
         self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
-        self.readable = paths
         self.directory = os.getcwd()  # noqa: PTH109 - see the imports
 
     def say(self, line: str) -> None:
@@ -106,19 +105,20 @@ def supervise(job: Job, child: int) -> tuple[int, int]:
     """Wait for the program's end, or bring it about; answers its return code and its peak memory in bytes."""
     while True:
         got = signal.sigtimedwait(_WATCHED, TICK_SECONDS)
-        if got is None:
-            bounds = {"memory_bytes": job.memory_bytes, "files_bytes": job.files_bytes, "processes": job.processes}
-            exceeded = excess(job.directory, **bounds)
-            if exceeded is not None:
-                job.say(f"exceeded {exceeded}")
-        if (got is None and exceeded is not None) or (got is not None and got.si_signo == signal.SIGTERM):
+        is_to_end = exceeds(job) if got is None else got.si_signo == signal.SIGTERM
+        if is_to_end:
             kill(child)
-            _, status, usage = os.wait4(child, 0)
-        else:
-            pid, status, usage = os.wait4(child, os.WNOHANG)
-            if pid == 0:
-                continue
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+        pid, status, usage = os.wait4(child, 0 if is_to_end else os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+
+
+def exceeds(job: Job) -> bool:
+    """Whether all that it has started has too much of something together; then that is said."""
+    found = excess(job.directory, memory_bytes=job.memory_bytes, files_bytes=job.files_bytes, processes=job.processes)
+    if found is not None:
+        job.say(f"exceeded {found}")
+    return found is not None
 
 
 def become(job: Job, supervisor: int) -> NoReturn:
