@@ -15,6 +15,7 @@ from app.platform import Platform
 from app.queue import Queue, Task
 from tasks.attempt import attempt
 from tasks.revoked import when_revoked
+from tasks.warm import announce
 
 
 def register_compile(celery: Celery, platform: Platform) -> None:
@@ -29,7 +30,9 @@ def register_compile(celery: Celery, platform: Platform) -> None:
         give_up = partial(compiling.give_up, platform, delivery, *version)
         ids = {"function_id": function_id, "version": number, "correlation_id": self.request.get("correlation")}
         with attempt(platform, delivery, give_up, **ids):
-            compiling.compile_version(platform, delivery, *version)
+            artifact = compiling.compile_version(platform, delivery, *version)
+            if artifact is not None:
+                announce(celery, artifact)
 
     def end(request: Any) -> None:
         function_id, number = UUID(request.kwargs["function_id"]), request.kwargs["number"]

@@ -12,7 +12,7 @@ from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
 from app.executions.queries import BEGIN, Claimed
 from app.functions import compiling, languages
-from app.functions.artifacts import Modules
+from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import Queue, Task
 

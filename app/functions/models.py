@@ -63,6 +63,10 @@ class Version(Base):
     toolchain_version: Mapped[str | None] = mapped_column(Text)
     flags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     artifact_digest: Mapped[str | None] = mapped_column(ForeignKey("artifacts.digest"), index=True)
+    layer_digest: Mapped[str | None] = mapped_column(ForeignKey("layers.digest"), index=True)
+    """Set where many functions share the artifact."""
+    lines: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Which lines of the source the module came from (see `app.wasm.lines`), where that is known."""
     wasm_bytes: Mapped[int | None]
     native_bytes: Mapped[int | None]
     compile_ms: Mapped[int | None]
@@ -93,6 +97,16 @@ class Artifact(Base):
 
     digest: Mapped[str] = mapped_column(Text, primary_key=True)
     wasm: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Layer(Base):
+    """What makes a shared artifact one function's own, named by its sha256 digest."""
+
+    __tablename__ = "layers"
+
+    digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

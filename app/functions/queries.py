@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.functions.models import Artifact, Function, NativeCode, Version
+from app.functions.models import Artifact, Function, Layer, NativeCode, Version
 from app.toolchains import State
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
@@ -98,6 +98,22 @@ def store_artifact(session: Session, *, digest: str, wasm: bytes, now: datetime)
     session.execute(insert(Artifact).values(digest=digest, wasm=wasm, created_at=now).on_conflict_do_nothing())
 
 
+def store_layer(session: Session, *, digest: str, content: bytes, now: datetime) -> None:
+    """Keep a layer under its digest; what is there already stays."""
+    session.execute(insert(Layer).values(digest=digest, content=content, created_at=now).on_conflict_do_nothing())
+
+
+def layer(session: Session, digest: str) -> bytes | None:
+    """The layer of this digest."""
+    return session.execute(select(Layer.content).where(Layer.digest == digest)).scalar_one_or_none()
+
+
+def has_native(session: Session, digest: str, target: str) -> bool:
+    """Whether there is native code for one target."""
+    statement = select(NativeCode.digest).where(NativeCode.digest == digest, NativeCode.target == target)
+    return session.execute(statement).one_or_none() is not None
+
+
 def store_native(session: Session, *, digest: str, target: str, native: bytes, mac: bytes, now: datetime) -> None:
     """Keep native code for one target; what is there already stays."""
     values = {"digest": digest, "target": target, "native": native, "mac": mac, "created_at": now}
@@ -120,6 +136,12 @@ def native(session: Session, digest: str, target: str) -> tuple[bytes, bytes] | 
 def wasm(session: Session, digest: str) -> bytes | None:
     """The WebAssembly of this digest."""
     return session.execute(select(Artifact.wasm).where(Artifact.digest == digest)).scalar_one_or_none()
+
+
+def lines(session: Session, function_id: UUID, number: int) -> bytes | None:
+    """The table of a version's lines."""
+    version = Version.function_id == function_id, Version.number == number
+    return session.execute(select(Version.lines).where(*version)).scalar_one_or_none()
 
 
 def discard_messages(session: Session, function_id: UUID) -> None:

@@ -15,7 +15,10 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Compiled:
-    """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs."""
+    """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs.
+
+    Where many functions share a module, `layer` is what makes it this one's.
+    """
 
     wasm: bytes
     log: str
@@ -23,6 +26,7 @@ class Compiled:
     toolchain_version: str
     flags: tuple[str, ...]
     duration_ms: int
+    layer: bytes | None = None
 
 
 class State(StrEnum):

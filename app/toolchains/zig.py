@@ -17,6 +17,9 @@ from app.toolchains.parts import Part, build
 #: The triple of WASI's first preview.
 TARGET = "wasm32-wasip1"
 
+#: How modules are linked: the stack lies lowest, so that what overflows it traps.
+LINK = ("--stack-first", "-z", "stack-size=1048576", "--entry=_initialize", "--export-memory", "--gc-sections")
+
 _C = ("crt1-reactor.o", "libc.a", "libzigc.a", "libcompiler_rt.a")
 _CPP = ("libc++.a", "libc++abi.a")
 _PROBE = "int main(void) { return 0; }"

@@ -1,6 +1,7 @@
 """What ended a guest, said as a `Verdict`."""
 
 import re
+from dataclasses import replace
 
 import wasmtime
 
@@ -21,6 +22,7 @@ _PANIC = re.compile(
 _TRAP = re.compile(r"wasm trap: .*")
 _RESOURCES = re.compile(r"exceeds memory limits|exceeds table limits|resource limit exceeded")
 _PAGE_BYTES = 65_536
+_FRAMES = 32
 
 
 def verdict_of(error: Exception, guest: Guest) -> Verdict:
@@ -75,7 +77,7 @@ def _aborted(trap: wasmtime.Trap, guest: Guest) -> Verdict:
     """`unreachable` is how runtimes end after a panic, and after an allocation that was refused."""
     said = guest.log.tail()
     if _PANIC.search(said) or _OUT_OF_MEMORY.search(said):
-        return _unless_out_of_memory(_exited(0, guest))
+        return replace(_unless_out_of_memory(_exited(0, guest)), frames=_offsets(trap))
     # Allocators double what they have at most, so below half of the limit no growth was refused.
     if 2 * guest.memory_bytes > guest.limits.memory_bytes:
         return _out_of_memory(guest)
@@ -98,7 +100,11 @@ def _plain_trap(trap: wasmtime.Trap) -> Verdict:
     message = found.group() if found else "wasm trap"
     frames = trap.frames
     name = frames[0].func_name if frames else None
-    return Verdict(Failure.TRAP, f"{message} in {name}" if name else message)
+    return Verdict(Failure.TRAP, f"{message} in {name}" if name else message, frames=_offsets(trap))
+
+
+def _offsets(trap: wasmtime.Trap) -> tuple[int, ...]:
+    return tuple(frame.module_offset for frame in trap.frames[:_FRAMES])
 
 
 def _code(trap: wasmtime.Trap) -> wasmtime.TrapCode | None:

@@ -4,5 +4,5 @@
 
 std::string handle(const std::string &input) {
     std::string name = json_string(json_get(json_parse(input.c_str()), "name"), "world");
-    return json_write(json_set(json_object(), "greeting", json_from_string(("Hello, " + name + "!").c_str())));
+    return json_write(json_set(json_object(), "greeting", json_from_string(("Hello, " + name + ).c_str())));
 }

@@ -19,7 +19,6 @@ _RUNTIME_CPP = ("kiln.c", "json.c", "glue.cpp")
 #: Lines are kept for the places of traps; the runtime takes them out of what it runs.
 _OWN = ("-Os", "-fno-exceptions")
 _COMPILE = ("-Os", "-Wall", "-gline-tables-only", "-fdebug-compilation-dir=.", "-fno-exceptions", "-ferror-limit=20")
-_LINK = ("--stack-first", "-z", "stack-size=1048576", "--entry=_initialize", "--export-memory", "--gc-sections")
 #: The day and time of a compilation are not of the source's making.
 _ENVIRONMENT = {"SOURCE_DATE_EPOCH": "0"}
 
@@ -57,7 +56,7 @@ def _cpp_includes() -> list[str]:
     return [word for folder in folders for word in ("-isystem", str(library / folder))]
 
 
-def _clang(source: str, to: str, *flags: str) -> list[str]:
+def clang(source: str, to: str, *flags: str) -> list[str]:
     """The command that compiles one file."""
     is_cpp = source.endswith("cpp")
     command = [zig.zig(), "clang", f"--target={zig.TARGET}", *flags, f"-I{_FOLDER}"]
@@ -68,7 +67,7 @@ def _runtime(name: str, sources: Sequence[str], library: Part) -> Part:
     """What is linked beside the author's code, compiled once."""
 
     def compile_all(folder: Path) -> None:
-        commands = [_clang(str(_FOLDER / source), f"{source}.o", *_OWN) for source in sources]
+        commands = [clang(str(_FOLDER / source), f"{source}.o", *_OWN) for source in sources]
         build(folder, *commands, readable=[zig.home(), _FOLDER], kept=["*.o"])
 
     made_of = [
@@ -80,6 +79,9 @@ def _runtime(name: str, sources: Sequence[str], library: Part) -> Part:
     return Part(name, made_of, compile_all)
 
 
+RUNTIME = _runtime("c-runtime", _RUNTIME, zig.C_LIBRARY)
+
+
 class C(Toolchain):
     """`char *handle(const char *input)` becomes a module of the memory ABI."""
 
@@ -88,7 +90,7 @@ class C(Toolchain):
     signature: ClassVar[str] = "char *handle(const char *input)"
     library: ClassVar[Part] = zig.C_LIBRARY
     libraries: ClassVar[Sequence[str]] = ("libc.a", "libzigc.a", "libcompiler_rt.a")
-    runtime: ClassVar[Part] = _runtime("c-runtime", _RUNTIME, zig.C_LIBRARY)
+    runtime: ClassVar[Part] = RUNTIME
     parts = (library, runtime)
 
     def version(self) -> str:
@@ -105,9 +107,9 @@ class C(Toolchain):
             raise ToolchainMissing(f"the libraries of {self.language} are not built yet")
         library, runtime = self.library.folder(shared), self.runtime.folder(shared)
         objects = [library / "crt1-reactor.o", *sorted(runtime.glob("*.o"))]
-        link = [zig.zig(), "wasm-ld", *_LINK, "-o", "module.wasm", *map(str, objects), "source.o"]
+        link = [zig.zig(), "wasm-ld", *zig.LINK, "-o", "module.wasm", *map(str, objects), "source.o"]
         result = run(
-            _clang(self.source_name, "source.o", *_COMPILE),
+            clang(self.source_name, "source.o", *_COMPILE),
             [*link, *(str(library / name) for name in self.libraries)],
             files={self.source_name: source},
             outputs=["module.wasm"],
@@ -118,7 +120,7 @@ class C(Toolchain):
         wasm = result.outputs.get("module.wasm")
         if result.returncode != 0 or wasm is None:
             raise self._failure(result)
-        flags = (f"--target={zig.TARGET}", *_COMPILE, *_LINK)
+        flags = (f"--target={zig.TARGET}", *_COMPILE, *zig.LINK)
         return Compiled(wasm, readable(result.stderr), "ziglang", self.version(), flags, result.duration_ms)
 
     def _failure(self, result: JailResult) -> CompileFailed:

@@ -1,0 +1,4 @@
+// Greets whoever is named in {"name": "Ada"}.
+export default function handle(input) {
+  return { greeting: `Hello, ${input.name ?? "world"}` };
+}
