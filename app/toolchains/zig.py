@@ -18,7 +18,11 @@ from app.toolchains.parts import Part, build
 TARGET = "wasm32-wasip1"
 
 #: How modules are linked: the stack lies lowest, so that what overflows it traps.
-LINK = ("--stack-first", "-z", "stack-size=1048576", "--entry=_initialize", "--export-memory", "--gc-sections")
+LINK = (
+    *("--stack-first", "-z", "stack-size=1048576", "--entry=_initialize", "--export-memory", "--gc-sections"),
+    # Where it points to after a trap tells an overflow from other faults.
+    "--export=__stack_pointer",
+)
 
 _C = ("crt1-reactor.o", "libc.a", "libzigc.a", "libcompiler_rt.a")
 _CPP = ("libc++.a", "libc++abi.a")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import wasmtime
 
+from app.wasm import exports
 from app.wasm.errors import EngineFailed
 from app.wasm.guest import Ended, Exited, Guest, timed_out
 from app.wasm.limits import STACK_BYTES
@@ -63,9 +64,11 @@ def _trapped(trap: wasmtime.Trap, guest: Guest) -> Verdict:
         case wasmtime.TrapCode.INTERRUPT:
             return timed_out(guest.limits).verdict
         case wasmtime.TrapCode.STACK_OVERFLOW:
-            return Verdict(Failure.STACK_OVERFLOW, f"The call stack is larger than its limit of {STACK_BYTES} bytes.")
+            return _stack_overflow(STACK_BYTES)
         case wasmtime.TrapCode.UNREACHABLE:
             return _aborted(trap, guest)
+        case wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS if _has_overflown(guest):
+            return _stack_overflow(None)
         case wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS if _is_full(guest):
             # A guest that takes the -1 of a refused growth for an address ends here.
             return _out_of_memory(guest)
@@ -82,6 +85,19 @@ def _aborted(trap: wasmtime.Trap, guest: Guest) -> Verdict:
     if 2 * guest.memory_bytes > guest.limits.memory_bytes:
         return _out_of_memory(guest)
     return _plain_trap(trap)
+
+
+def _stack_overflow(limit: int | None) -> Verdict:
+    of = "" if limit is None else f" of {limit} bytes"
+    return Verdict(Failure.STACK_OVERFLOW, f"The call stack is larger than its limit{of}.")
+
+
+def _has_overflown(guest: Guest) -> bool:
+    """Whether the stack that the compiler keeps in memory has grown below address zero."""
+    if guest.instance is None:
+        return False
+    pointer = exports.stack_pointer(guest.store, guest.instance)
+    return pointer is not None and pointer < 0
 
 
 def _is_full(guest: Guest) -> bool:

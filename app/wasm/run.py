@@ -149,7 +149,7 @@ class _Host:
             instance = prepared.template.instantiate(store)
         finally:
             guest.leave()
-        guest.memory = exports.memory(store, instance)
+        guest.instance, guest.memory = instance, exports.memory(store, instance)
         if layer is not None:
             layer.lay(store, guest.memory)
         if prepared.has_initializer:

@@ -1,5 +1,5 @@
 /* What a function in C or C++ has at hand beside the standard library. Memory need not be freed: it ends with the
- * execution.
+ * execution. Nor need it be looked at: malloc and its kin never answer NULL, but end the execution as OUT_OF_MEMORY.
  *
  *     char *handle(const char *input);          what you write: JSON text in, JSON text out, allocated by you
  */

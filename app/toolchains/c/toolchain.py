@@ -12,13 +12,16 @@ from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
 from app.toolchains.toolchain import Compiled, Toolchain
 
-_FOLDER = Path(__file__).parent
-_RUNTIME = ("kiln.c", "json.c", "glue.c")
-_RUNTIME_CPP = ("kiln.c", "json.c", "glue.cpp")
+#: What is compiled and included beside the author's source.
+FOLDER = Path(__file__).parent
+_RUNTIME = ("kiln.c", "memory.c", "json.c", "glue.c")
+_RUNTIME_CPP = ("kiln.c", "memory.c", "json.c", "glue.cpp")
 
 #: Lines are kept for the places of traps; the runtime takes them out of what it runs.
 _OWN = ("-Os", "-fno-exceptions")
 _COMPILE = ("-Os", "-Wall", "-gline-tables-only", "-fdebug-compilation-dir=.", "-fno-exceptions", "-ferror-limit=20")
+#: Allocation ends the execution where it fails (`kiln.c`), so that nobody needs to look.
+_WRAPPED = ("--wrap=malloc", "--wrap=calloc", "--wrap=realloc", "--wrap=aligned_alloc")
 #: The day and time of a compilation are not of the source's making.
 _ENVIRONMENT = {"SOURCE_DATE_EPOCH": "0"}
 
@@ -59,7 +62,7 @@ def _cpp_includes() -> list[str]:
 def clang(source: str, to: str, *flags: str) -> list[str]:
     """The command that compiles one file."""
     is_cpp = source.endswith("cpp")
-    command = [zig.zig(), "clang", f"--target={zig.TARGET}", *flags, f"-I{_FOLDER}"]
+    command = [zig.zig(), "clang", f"--target={zig.TARGET}", *flags, f"-I{FOLDER}"]
     return [*command, *(_CPP_FLAGS + _cpp_includes() if is_cpp else []), *zig.includes(), "-c", source, "-o", to]
 
 
@@ -67,14 +70,14 @@ def _runtime(name: str, sources: Sequence[str], library: Part) -> Part:
     """What is linked beside the author's code, compiled once."""
 
     def compile_all(folder: Path) -> None:
-        commands = [clang(str(_FOLDER / source), f"{source}.o", *_OWN) for source in sources]
-        build(folder, *commands, readable=[zig.home(), _FOLDER], kept=["*.o"])
+        commands = [clang(str(FOLDER / source), f"{source}.o", *_OWN) for source in sources]
+        build(folder, *commands, readable=[zig.home(), FOLDER], kept=["*.o"])
 
     made_of = [
         *library.made_of,
         *_OWN,
         *_CPP_FLAGS,
-        *((_FOLDER / source).read_bytes() for source in ("kiln.h", *sources)),
+        *((FOLDER / source).read_bytes() for source in ("kiln.h", *sources)),
     ]
     return Part(name, made_of, compile_all)
 
@@ -107,20 +110,20 @@ class C(Toolchain):
             raise ToolchainMissing(f"the libraries of {self.language} are not built yet")
         library, runtime = self.library.folder(shared), self.runtime.folder(shared)
         objects = [library / "crt1-reactor.o", *sorted(runtime.glob("*.o"))]
-        link = [zig.zig(), "wasm-ld", *zig.LINK, "-o", "module.wasm", *map(str, objects), "source.o"]
+        link = [zig.zig(), "wasm-ld", *zig.LINK, *_WRAPPED, "-o", "module.wasm", *map(str, objects), "source.o"]
         result = run(
             clang(self.source_name, "source.o", *_COMPILE),
             [*link, *(str(library / name) for name in self.libraries)],
             files={self.source_name: source},
             outputs=["module.wasm"],
             environment=_ENVIRONMENT,
-            readable=[zig.home(), _FOLDER, library, runtime],
+            readable=[zig.home(), FOLDER, library, runtime],
             limits=self.limits,
         )
         wasm = result.outputs.get("module.wasm")
         if result.returncode != 0 or wasm is None:
             raise self._failure(result)
-        flags = (f"--target={zig.TARGET}", *_COMPILE, *zig.LINK)
+        flags = (f"--target={zig.TARGET}", *_COMPILE, *zig.LINK, *_WRAPPED)
         return Compiled(wasm, readable(result.stderr), "ziglang", self.version(), flags, result.duration_ms)
 
     def _failure(self, result: JailResult) -> CompileFailed:

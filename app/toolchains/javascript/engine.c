@@ -74,6 +74,8 @@ static JSValue native_fill(JSContext *ctx, JSValueConst this, int count, JSValue
 
 static JSValue native_environment(JSContext *ctx, JSValueConst this, int count, JSValueConst *values) {
     JSValue variables = JS_NewObject(ctx);
+    /* What the library read when the engine was made is nobody's. */
+    __wasilibc_deinitialize_environ();
     for (char **variable = __wasilibc_get_environ(); *variable; variable++) {
         const char *equals = strchr(*variable, '=');
         JSAtom name = JS_NewAtomLen(ctx, *variable, equals - *variable);

@@ -1,7 +1,7 @@
 """The program in the jail that lets QuickJS read JavaScript and keeps what its memory then holds.
 
     image.py engine ENGINE.wasm PRELUDE.js      # writes base.wasm, which has read the prelude, and base.cwasm
-    image.py function BASE.cwasm NAME           # reads a source from standard input, writes what it changes to layer.bin
+    image.py function BASE.cwasm NAME           # reads a source from standard input, writes layer.bin
 
 Clocks stand still meanwhile and chance is none, so that a source always makes the same layer. A source that fails ends
 it with 3 and the reason on standard error; what the source prints goes to log.txt.

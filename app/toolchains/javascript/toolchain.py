@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from app.toolchains import zig
+from app.toolchains.c.toolchain import FOLDER as C_FOLDER
 from app.toolchains.c.toolchain import RUNTIME, clang
 from app.toolchains.diagnostics import readable, source_failed, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
@@ -43,7 +44,7 @@ def _build_engine(folder: Path) -> None:
         *(clang(str(source), f"{source.name}.o", *_FLAGS, include) for source in sources),
         [*link, *(str(library / name) for name in _LIBRARIES)],
         [*_PYTHON, str(_PROGRAM), "engine", "engine.wasm", str(_PRELUDE)],
-        readable=[zig.home(), library, runtime, quickjs.folder(), *_READABLE],
+        readable=[zig.home(), C_FOLDER, library, runtime, quickjs.folder(), *_READABLE],
         kept=["base.wasm", "base.cwasm"],
     )
 

@@ -45,7 +45,7 @@ char *handle(const char *input) {
     if (!strcmp(deed, "loop"))
         for (volatile int going = 1; going;) continue;
     if (!strcmp(deed, "memory"))
-        for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+        for (char *volatile kept;; memset(kept, 1, 1 << 20)) kept = malloc(1 << 20);
     if (!strcmp(deed, "recursion")) return deeper(0) ? "1" : "0";
     if (!strcmp(deed, "output")) {
         char *flood = malloc(4 << 20);
