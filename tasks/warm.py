@@ -31,7 +31,7 @@ def announce(celery: Celery, artifact: str) -> None:
 def register_warm(platform: Platform) -> None:
     """Answer the command, and warm what is executed most when a worker starts."""
 
-    @control_command(name=COMMAND, args=[("artifact", str)], signature="<artifact>")  # type: ignore[untyped-decorator]
+    @control_command(name=COMMAND, args=[("artifact", str)], signature="<artifact>")
     def warm(state: Any, artifact: str) -> dict[str, str]:
         """Bring an artifact's native code to this machine's disk."""
         if not _executes(state.consumer):

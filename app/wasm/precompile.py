@@ -140,7 +140,8 @@ def _precompiled(header: dict[str, Any], body: bytes) -> Precompiled:
         raise PrecompileFailed("The compiler's answer names no known shape.") from error
     if header.get("configuration", configuration_key()) not in [None, configuration_key()]:
         raise PrecompileFailed("The compiler's native code is for another machine or engine.")
-    return Precompiled(*parts, shape, configuration_key())
+    wasm, native, lines = parts
+    return Precompiled(wasm, native, lines, shape, configuration_key())
 
 
 def _parts(body: bytes, sizes: Sequence[object]) -> list[bytes] | None:

@@ -8,7 +8,7 @@ it with 3 and the reason on standard error; what the source prints goes to log.t
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -151,6 +151,9 @@ def _u32(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
 
+HostCall = Callable[..., int | None]
+
+
 class Failed(Exception):
     """The source said `fail`."""
 
@@ -185,11 +188,11 @@ class Instance:
 
     def _linker(self, engine: wasmtime.Engine, module: wasmtime.Module) -> wasmtime.Linker:
         linker = wasmtime.Linker(engine)
-        own = {("kiln", "fail"): self._fail, ("kiln", "log"): self._write}
+        own: Mapping[tuple[str, str], HostCall] = {("kiln", "fail"): self._fail, ("kiln", "log"): self._write}
         for wanted in module.imports:
             kind = cast("wasmtime.FuncType", wanted.type)
             nothing = _zero if kind.results else _nothing
-            call: Callable[..., int | None] = own.get((wanted.module, wanted.name or ""), nothing)
+            call = own.get((wanted.module, wanted.name or ""), nothing)
             linker.define_func(wanted.module, wanted.name or "", kind, call)
         return linker
 
