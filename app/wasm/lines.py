@@ -8,13 +8,12 @@ A table is the source's name, a newline, and for each place where the origin cha
 little-endian: the offset in the module, the line and the column. Line 0 is code that is not the author's.
 """
 
-import io
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
+from app.wasm import dwarf
 from app.wasm.sections import split
 
 SECTION = "kiln.lines"
@@ -22,14 +21,8 @@ SECTION = "kiln.lines"
 MOST_BYTES = 4 << 20
 _CODE = 10
 _ROW = struct.Struct("<III")
-_DEBUG = ".debug_"
+_MAP_ADDRESS = "sourceMappingURL"
 _NAME = re.compile(r"source\.\w{1,8}")
-_SECTIONS = (
-    *("info", "aranges", "abbrev", "frame", "eh_frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames", "addr"),
-    *("str_offsets", "line_str", "loclists", "rnglists", "sup", "gnu_debugaltlink", "types"),
-)
-
-Row = tuple[int, int, int]
 
 
 def without_lines(wasm: bytes) -> tuple[bytes, bytes]:
@@ -37,7 +30,9 @@ def without_lines(wasm: bytes) -> tuple[bytes, bytes]:
     kept, debug, table, code_at = [wasm[:8]], {}, b"", None
     size = 8
     for section in split(wasm):
-        if section.name.startswith(_DEBUG):
+        if section.name == _MAP_ADDRESS:
+            continue
+        if section.name.startswith(dwarf.PREFIX):
             debug[section.name] = section.content
             continue
         if section.name == SECTION:
@@ -48,7 +43,7 @@ def without_lines(wasm: bytes) -> tuple[bytes, bytes]:
         kept.append(section.whole)
         size += len(section.whole)
     if not table and debug and code_at is not None:
-        table = _packed(_rows(debug), code_at)
+        table = _packed(dwarf.rows(debug), code_at)
     return b"".join(kept), table if len(table) <= MOST_BYTES else b""
 
 
@@ -66,7 +61,7 @@ def place_of(table: bytes, offsets: Iterable[int]) -> str | None:
     return None
 
 
-def _packed(found: tuple[str, list[Row]] | None, code_at: int) -> bytes:
+def _packed(found: tuple[str, list[dwarf.Row]] | None, code_at: int) -> bytes:
     if found is None:
         return b""
     name, rows = found
@@ -77,52 +72,3 @@ def _packed(found: tuple[str, list[Row]] | None, code_at: int) -> bytes:
             written.append(_ROW.pack(code_at + address, line, column))
             before = line, column
     return b"".join(written)
-
-
-def _rows(debug: dict[str, bytes]) -> tuple[str, list[Row]] | None:
-    """The source's name and where its lines begin, counted from the first byte of the code section's content."""
-    try:
-        found = list(_places(debug))
-    except Exception:  # noqa: BLE001 - the debug information is the guest's; whatever is wrong with it, there is none
-        return None
-    names = [name for name, _ in found if name is not None]
-    if not names:
-        return None
-    return names[0], [row if name == names[0] else (row[0], 0, 0) for name, row in found]
-
-
-def _places(debug: dict[str, bytes]) -> Iterator[tuple[str | None, Row]]:
-    dwarf = _dwarf(debug)
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        names = [_name(entry) for entry in program.header["file_entry"]]
-        first = 0 if program.header["version"] >= 5 else 1
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            index = state.file - first
-            name = names[index] if 0 <= index < len(names) and not state.end_sequence else None
-            if name is None:
-                yield None, (state.address, 0, 0)
-            else:
-                yield name, (state.address, state.line, state.column)
-
-
-def _name(entry: Any) -> str | None:
-    """The file's name if it is the author's."""
-    name = entry.name.decode(errors="replace").rpartition("/")[2]
-    return name if _NAME.fullmatch(name) else None
-
-
-def _dwarf(debug: dict[str, bytes]) -> Any:
-    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo  # noqa: PLC0415 - takes 20 ms
-
-    def section(short: str) -> Any:
-        name = _DEBUG + short
-        content = debug.get(name)
-        return None if content is None else DebugSectionDescriptor(io.BytesIO(content), name, 0, len(content), 0)
-
-    return DWARFInfo(DwarfConfig(little_endian=True, machine_arch="", default_address_size=4), *map(section, _SECTIONS))

@@ -19,7 +19,15 @@ _RUNTIME_CPP = ("kiln.c", "memory.c", "json.c", "glue.cpp")
 
 #: Lines are kept for the places of traps; the runtime takes them out of what it runs.
 _OWN = ("-Os", "-fno-exceptions")
-_COMPILE = ("-Os", "-Wall", "-gline-tables-only", "-fdebug-compilation-dir=.", "-fno-exceptions", "-ferror-limit=20")
+_COMPILE = (
+    "-Os",
+    "-Wall",
+    "-gline-tables-only",
+    "-gdwarf-4",
+    "-fdebug-compilation-dir=.",
+    "-fno-exceptions",
+    "-ferror-limit=20",
+)
 #: Allocation ends the execution where it fails (`kiln.c`), so that nobody needs to look.
 _WRAPPED = ("--wrap=malloc", "--wrap=calloc", "--wrap=realloc", "--wrap=aligned_alloc")
 #: The day and time of a compilation are not of the source's making.
