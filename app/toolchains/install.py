@@ -6,15 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from app.toolchains.assemblyscript import packages
+from app.toolchains.assemblyscript.toolchain import PACKAGES as ASSEMBLYSCRIPT
 from app.toolchains.errors import ToolchainError
 from app.toolchains.javascript import quickjs
+from app.toolchains.typescript.toolchain import PACKAGES as TYPESCRIPT
 
 
 def main() -> int:
     """Install what is missing, with a line of progress each; answers 1 when something could not be installed."""
     wanted: list[tuple[str, Callable[[], bool], Callable[[], None]]] = [
-        (f"assemblyscript {packages.pinned('assemblyscript')}", packages.installed, packages.install),
+        (f"assemblyscript {ASSEMBLYSCRIPT.pinned('assemblyscript')}", ASSEMBLYSCRIPT.installed, ASSEMBLYSCRIPT.install),
+        (f"typescript {TYPESCRIPT.pinned('typescript')}", TYPESCRIPT.installed, TYPESCRIPT.install),
         (f"quickjs-ng {quickjs.VERSION}", quickjs.installed, quickjs.install),
     ]
     return max(_install(name, is_installed, install) for name, is_installed, install in wanted)

@@ -8,6 +8,7 @@ from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
 from app.toolchains.javascript.toolchain import JavaScript
 from app.toolchains.toolchain import Toolchain
+from app.toolchains.typescript.toolchain import TypeScript
 from app.toolchains.wasm import Wasm
 from app.toolchains.wat import Wat
 
@@ -17,6 +18,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "c": C(),
         "cpp": Cpp(),
         "javascript": JavaScript(),
+        "typescript": TypeScript(),
         "wat": Wat(),
         "wasm": Wasm(),
     }

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.toolchains import Compiled, CompileFailed, CompilerOutOfMemory, CompilerTimedOut
-from app.toolchains.assemblyscript import AssemblyScript, packages
+from app.toolchains.assemblyscript import AssemblyScript
+from app.toolchains.assemblyscript.toolchain import PACKAGES
 from app.toolchains.jail import JailLimits
 from app.wasm.outcome import Failure
 from tests.toolchains.running import SHARED, call
@@ -158,7 +159,7 @@ def test_very_many_errors_are_cut(assemblyscript: AssemblyScript) -> None:
 
 
 def test_the_packages_are_pinned_without_naming_a_registry() -> None:
-    lock = (packages.FOLDER / "package-lock.json").read_text()
+    lock = (PACKAGES.folder / "package-lock.json").read_text()
     assert '"resolved"' not in lock
-    assert packages.pinned("assemblyscript") == "0.28.20"
-    assert packages.pinned("json-as") == "1.6.0"
+    assert PACKAGES.pinned("assemblyscript") == "0.28.20"
+    assert PACKAGES.pinned("json-as") == "1.6.0"

@@ -20,7 +20,7 @@ __attribute__((import_module("kiln"), import_name("log"))) void host_log(int32_t
 
 static JSContext *context;
 /* The functions that `prelude.js` returns, and the author's. */
-static JSValue begin, fire, describe, handle;
+static JSValue begin, fire, describe, translate, handle;
 
 static uint64_t chance[64];
 static size_t chances;
@@ -150,12 +150,15 @@ EXPORT("start") void start(char *prelude, size_t length) {
     JSValue make = checked(JS_Eval(context, prelude, length, "prelude.js", JS_EVAL_TYPE_GLOBAL));
     JSValue made = checked(JS_Call(context, make, JS_UNDEFINED, 1, &native));
     begin = member(made, "begin"), fire = member(made, "fire"), describe = member(made, "describe");
+    translate = member(made, "translate");
     JS_RunGC(runtime);
 }
 
-EXPORT("prepare") void prepare(char *source, size_t length, const char *name) {
+EXPORT("prepare") void prepare(char *source, size_t length, const char *name, const char *map) {
     JSRuntime *runtime = JS_GetRuntime(context);
     JS_UpdateStackTop(runtime);
+    JSValue told = JS_NewString(context, map);
+    checked(JS_Call(context, translate, JS_UNDEFINED, 1, &told));
     int flags = JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY;
     JSValue compiled = checked(JS_Eval(context, source, length, name, flags));
     JSModuleDef *module = JS_VALUE_GET_PTR(compiled);

@@ -1,7 +1,7 @@
 """The program in the jail that lets QuickJS read JavaScript and keeps what its memory then holds.
 
     image.py engine ENGINE.wasm PRELUDE.js      # writes base.wasm, which has read the prelude, and base.cwasm
-    image.py function BASE.cwasm NAME           # reads a source from standard input, writes layer.bin
+    image.py function BASE.cwasm NAME SCRIPT MAP    # reads a script that came of NAME by a source map, writes layer.bin
 
 Clocks stand still meanwhile and chance is none, so that a source always makes the same layer. A source that fails ends
 it with 3 and the reason on standard error; what the source prints goes to log.txt.
@@ -233,13 +233,14 @@ def make_base(wasm: bytes, prelude: bytes) -> None:
     Path("base.cwasm").write_bytes(bytes(wasmtime.Module(engine, base).serialize()))
 
 
-def make_layer(base: Path, name: str, source: bytes) -> None:
+def make_layer(base: Path, name: str, script: bytes, source_map: bytes) -> None:
     """Once for each function."""
     engine = _engine()
     instance = Instance(engine, wasmtime.Module.deserialize_file(engine, str(base)))
     before = instance.memory()
     try:
-        instance.call("prepare", instance.put(source), len(source), instance.put(name.encode()))
+        texts = instance.put(script), len(script), instance.put(name.encode()), instance.put(source_map)
+        instance.call("prepare", *texts)
     finally:
         Path("log.txt").write_bytes(instance.log)
     Path("layer.bin").write_bytes(layer(before, instance.memory()))
@@ -250,9 +251,11 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["engine", wasm, prelude]:
             make_base(Path(wasm).read_bytes(), Path(prelude).read_bytes())
-        case ["function", base, name]:
+        case ["function", base, name, script, source_map]:
             try:
-                make_layer(Path(base), name, sys.stdin.buffer.read())
+                make_layer(
+                    Path(base), name, Path(script).read_bytes(), Path(source_map).read_bytes() if source_map else b""
+                )
             except (Failed, wasmtime.Trap, wasmtime.WasmtimeError) as error:
                 sys.stderr.write(str(error)[:MOST_LOG_BYTES])
                 return REFUSED

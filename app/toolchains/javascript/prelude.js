@@ -35,7 +35,7 @@
   };
 
   const shownObject = (value, depth, above) => {
-    if (value instanceof SafeError) return `${value}${value.stack ? `\n${value.stack}` : ""}`.trimEnd();
+    if (value instanceof SafeError) return `${value}${value.stack ? `\n${located(value.stack)}` : ""}`.trimEnd();
     if (above.includes(value)) return "[Circular]";
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
     if (value instanceof RegExp) return asString(value);
@@ -79,7 +79,7 @@
       info: logger(1),
       warn: logger(2),
       error: logger(3),
-      trace: (...values) => say(0, `${format(values)}\n${new SafeError().stack}`.trimEnd()),
+      trace: (...values) => say(0, `${format(values)}\n${located(new SafeError().stack)}`.trimEnd()),
       dir: (value) => say(1, shown(value, 0, [])),
       table: (value) => say(1, shown(value, 0, [])),
       assert: (holds, ...values) => holds || say(3, `Assertion failed${values.length ? `: ${format(values)}` : ""}`),
@@ -249,6 +249,51 @@
   };
   const written = (value) => stringify(value) ?? "null";
 
+  // ---- Places in the author's source, where it was translated ----
+
+  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  let sourceMap = "";
+
+  /** The text of the source map by which the script came of the author's source; empty where they are the same. */
+  const translate = (text) => void (sourceMap = text);
+
+  /** The numbers of a segment: five bits a digit, the lowest first; the sixth bit says that more follow, the last is the sign. */
+  const numbers = (segment) => {
+    const read = [];
+    let value = 0;
+    let shift = 0;
+    for (const digit of segment) {
+      const bits = DIGITS.indexOf(digit);
+      value += (bits & 31) << shift;
+      shift += 5;
+      if (bits & 32) continue;
+      read.push(value & 1 ? -(value >> 1) : value >> 1);
+      value = shift = 0;
+    }
+    return read;
+  };
+
+  /** The place in the source that a place in the script came from. */
+  const origin = (line, column) => {
+    let [sourceLine, sourceColumn] = [0, 0];
+    let found = null;
+    parse(sourceMap).mappings.split(";").slice(0, line).forEach((segments, index) => {
+      let at = 0;
+      for (const segment of segments ? segments.split(",") : []) {
+        const [further, , lines = 0, columns = 0] = numbers(segment);
+        [at, sourceLine, sourceColumn] = [at + further, sourceLine + lines, sourceColumn + columns];
+        // The engine says column 1 of what begins further to the right.
+        if (at < column || found?.[0] !== index) found = [index, sourceLine + 1, sourceColumn + 1];
+      }
+    });
+    return found?.slice(1) ?? [1, 1];
+  };
+
+  const located = (text) =>
+    sourceMap
+      ? text.replace(/\b(source\.ts):(\d+):(\d+)/g, (_all, name, line, column) => `${name}:${origin(+line, +column).join(":")}`)
+      : text;
+
   const PLACE = /\bsource\.\w+:\d+(:\d+)?/;
   const MOST_MESSAGE = 3000;
   const cut = (text) => (text.length > MOST_MESSAGE ? `${text.slice(0, MOST_MESSAGE)}…` : text);
@@ -256,11 +301,11 @@
   /** What was thrown, and on a line of its own the place in the author's source. */
   const describe = (thrown) => {
     if (!(thrown instanceof SafeError)) return cut(shown(thrown, 0, []));
-    const stack = asString(thrown.stack ?? "");
+    const stack = located(asString(thrown.stack ?? ""));
     const place = PLACE.exec(stack);
     const cause = thrown.cause === undefined ? "" : ` (because of ${shown(thrown.cause, 0, [])})`;
     return `${cut(`${thrown}${cause}`)}${place ? `\n${place[0]}` : ""}`;
   };
 
-  return { begin, fire, describe };
+  return { begin, fire, describe, translate };
 };
