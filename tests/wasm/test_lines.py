@@ -41,11 +41,11 @@ def test_debug_information_that_cannot_be_read_is_none() -> None:
 @pytest.mark.parametrize(
     ("offset", "place"),
     [
-        (9, None),
-        (10, "source.c:3:5"),
+        (8, None),
+        (9, "source.c:3:5"),
         (19, "source.c:3:5"),
         (20, None),
-        (29, None),
+        (28, None),
         (30, "source.c:7"),
         (9999, "source.c:7"),
     ],
