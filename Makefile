@@ -67,7 +67,7 @@ lock: $(DEV)  ## Pin the requirements anew, with hashes.
 		bench/broker/requirements.in -o bench/broker/requirements.txt
 
 clean:  ## Remove what was installed; the data in KILN_HOME stays.
-	@rm -rf $(VENV) app/toolchains/assemblyscript/node_modules
+	@rm -rf $(VENV) app/toolchains/*/node_modules app/toolchains/javascript/quickjs
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -76,7 +76,7 @@ $(BIN)/python:
 	@echo "  ..   making $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(RUN): requirements.txt app/toolchains/assemblyscript/package-lock.json | $(BIN)/python
+$(RUN): requirements.txt $(wildcard app/toolchains/*/package-lock.json) | $(BIN)/python
 	@echo "  ..   installing the requirements"
 	@$(INSTALL) requirements.txt
 	@$(BIN)/python -m app.toolchains.install

@@ -14,7 +14,7 @@ import orjson
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from app.broker import Delivery, addressed_to, register_transport, statements
+from app.broker import Delivery, addressed_to, register_transport, release, statements
 from app.broker.bootsteps import add_bootsteps
 from app.broker.delivery import SETTLED_BY_TASK
 
@@ -99,6 +99,12 @@ def settle(session: Session, delivery: Delivery) -> bool:
     """
     parameters = {"message_id": delivery.message_id, "token": delivery.token}
     return session.connection().exec_driver_sql(statements.SETTLE, parameters).rowcount == 1
+
+
+def put_off(session: Session, delivery: Delivery, *, seconds: float) -> None:
+    """Give a message back in the caller's transaction, for later; nothing is counted against it."""
+    connection: Any = session.connection().connection.driver_connection
+    release(connection, delivery, delay_seconds=seconds)
 
 
 def create_celery(

@@ -138,6 +138,9 @@ class Settings:
     max_log_bytes: int = _setting(
         "KILN_MAX_LOG_BYTES", "65536", _whole(0, 1 << 20), "Logs kept of an execution; the rest is cut."
     )
+    native_cache_mb: int = _setting(
+        "KILN_NATIVE_CACHE_MB", "2048", _whole(64, 1 << 20), "Native code that a machine keeps on disk in `KILN_HOME`."
+    )
     event_days: int = _setting(
         "KILN_EVENT_DAYS", "7", _whole(1, 400), "Days for which workers' and tasks' events are kept."
     )

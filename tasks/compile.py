@@ -1,23 +1,27 @@
 """`functions.compile`: the compile workers' task."""
 
 from functools import partial
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_ready
 
 from app.broker import Delivery
 from app.functions import artifacts, compiling
+from app.functions.languages import serve
 from app.platform import Platform
-from app.queue import Task
+from app.queue import Queue, Task
 from tasks.attempt import attempt
 from tasks.revoked import when_revoked
+from tasks.warm import announce
 
 
 def register_compile(celery: Celery, platform: Platform) -> None:
     """Bind the task to a platform; a worker that starts first removes what killed ones left in the jail's scratch."""
     worker_init.connect(_sweep, weak=False)
+    worker_ready.connect(lambda sender, **_more: _prepare_languages(platform, sender), weak=False)
 
     @celery.task(name=str(Task.COMPILE), bind=True)
     def compile_version(self: Any, *, function_id: str, number: int) -> None:
@@ -26,7 +30,9 @@ def register_compile(celery: Celery, platform: Platform) -> None:
         give_up = partial(compiling.give_up, platform, delivery, *version)
         ids = {"function_id": function_id, "version": number, "correlation_id": self.request.get("correlation")}
         with attempt(platform, delivery, give_up, **ids):
-            compiling.compile_version(platform, delivery, *version)
+            artifact = compiling.compile_version(platform, delivery, *version)
+            if artifact is not None:
+                announce(celery, artifact)
 
     def end(request: Any) -> None:
         function_id, number = UUID(request.kwargs["function_id"]), request.kwargs["number"]
@@ -37,3 +43,9 @@ def register_compile(celery: Celery, platform: Platform) -> None:
 
 def _sweep(**_kwargs: object) -> None:
     artifacts.sweep()
+
+
+def _prepare_languages(platform: Platform, sender: Any) -> None:
+    """In a worker of the compile queue, once it is ready: build what compilations share, beside its work."""
+    if Queue.COMPILE in sender.task_consumer.channel.active_queues:
+        Thread(target=serve, args=(platform, sender.hostname), name="languages", daemon=True).start()

@@ -11,7 +11,7 @@ from app.broker import Delivery, Keeper
 from app.executions import running, service
 from app.executions.queries import Claimed
 from app.executions.turns import Turns, nobody_waits
-from app.functions.artifacts import Modules
+from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import Task
 from tasks.attempt import attempt

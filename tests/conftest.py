@@ -18,6 +18,7 @@ from app.factory import create_app
 from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import Settings, load_settings
+from tests.toolchains.running import SHARED
 from tests.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,8 +78,11 @@ def new_database(postgres: EmbeddedPostgres, template: str) -> Callable[[], str]
 
 @pytest.fixture
 def settings(new_database: Callable[[], str], tmp_path: Path) -> Settings:
-    """Settings with a database and a home of the test's own."""
-    return load_settings({"DATABASE_URL": new_database(), "KILN_HOME": str(tmp_path / "home")})
+    """Settings with a database and a home of the test's own; what compilations share is built once for all tests."""
+    settings = load_settings({"DATABASE_URL": new_database(), "KILN_HOME": str(tmp_path / "home")})
+    SHARED.mkdir(exist_ok=True)
+    (settings.home / "toolchains").symlink_to(SHARED)
+    return settings
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from kombu import Connection
 from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
 from app.executions.queries import BEGIN, Claimed
-from app.functions import compiling
-from app.functions.artifacts import Modules
+from app.functions import compiling, languages
+from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import Queue, Task
 
@@ -31,6 +31,10 @@ class Workbench:
         self._connection = Connection(platform.settings.database_url, transport_options=options)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Prepare the languages, as a compile worker does when it has started."""
+        assert not languages.prepare(self._platform, "workbench")
 
     def claim(self, queue: Queue) -> dict[str, Any] | None:
         """Lease one message as a worker would."""

@@ -58,6 +58,21 @@ WITH accepted AS (
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
+#: The artifacts of the latest executions, those that were executed most first.
+MOST_USED = """
+SELECT version.artifact_digest
+FROM (SELECT function_id, version FROM executions ORDER BY id DESC LIMIT 10000) AS execution
+JOIN versions AS version ON version.function_id = execution.function_id AND version.number = execution.version
+WHERE version.artifact_digest IS NOT NULL
+GROUP BY version.artifact_digest ORDER BY count(*) DESC LIMIT %(most)s
+"""
+
+
+def most_used(connection: Connection, *, most: int) -> list[str]:
+    """The digests of the artifacts that were executed most lately."""
+    return list(connection.exec_driver_sql(MOST_USED, {"most": most}).scalars())
+
+
 #: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
 #: for nothing more. An execution that has already ended brings nothing along.
 BEGIN = f"""
@@ -70,6 +85,7 @@ WHERE execution.id = claimed.execution_id AND execution.status IN ('PENDING', 'R
   AND version.number = execution.version
 RETURNING claimed.id AS message_id, json_build_object(
     'function_id', function.id, 'version', version.number, 'artifact', version.artifact_digest,
+    'layer', version.layer_digest,
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
     'awaited', execution.waiter IS NOT NULL,

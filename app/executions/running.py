@@ -2,6 +2,7 @@
 `turns`.
 """
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from app.broker import Delivery, Keeper
 from app.executions import queries
 from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
 from app.executions.queries import Claimed
-from app.functions.artifacts import Modules
+from app.functions import artifacts
+from app.functions.modules import Modules
 from app.platform import Platform
 from app.wasm.limits import Limits
 from app.wasm.outcome import Outcome
@@ -64,7 +66,7 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
 
 def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: float | None) -> Finish:
     carried: dict[str, Any] = claimed.delivery.carried
-    module = modules.load(carried["artifact"])
+    module, layer = modules.load(carried["artifact"]), modules.layer(carried["layer"])
     text = carried["input"]
     if text is None:
         with platform.database.statement() as connection:
@@ -84,7 +86,11 @@ def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: fl
         "attempt": carried["attempt"],
         "correlationId": carried["correlation_id"],
     }
-    return _end_of(run(module, text or "null", limits=limits, context=context, environment={}))
+    outcome = run(module, text or "null", layer=layer, limits=limits, context=context, environment={})
+    if outcome.location is None and outcome.frames:
+        version = UUID(carried["function_id"]), carried["version"]
+        outcome = replace(outcome, location=artifacts.place_of(platform, *version, outcome.frames))
+    return _end_of(outcome)
 
 
 def _end_of(outcome: Outcome) -> Finish:

@@ -25,7 +25,7 @@ from app.broker import Keeper
 from app.executions import queries, running
 from app.executions.domain import ErrorType, Finish
 from app.executions.queries import Claimed
-from app.functions.artifacts import Modules
+from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import BACKGROUND, Queue
 

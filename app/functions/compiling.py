@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.broker import Delivery
-from app.functions import artifacts, queries
+from app.functions import artifacts, languages, queries
 from app.functions.domain import MAX_DELIVERIES, VersionStatus
 from app.functions.models import Version
 from app.platform import Platform
-from app.queue import settle
-from app.toolchains import Compiled, CompileFailed, toolchain
+from app.queue import put_off, settle
+from app.toolchains import Compiled, CompileFailed, State, ToolchainMissing, toolchain
 from app.wasm.errors import PrecompileFailed
 
 log = structlog.get_logger()
@@ -34,22 +34,23 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What compilation made."""
+    """What compilation made; nothing of native code where functions share a module whose code is there already."""
 
     compiled: Compiled
-    artifact: artifacts.Artifact
+    artifact: artifacts.Artifact | None
 
 
-def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> None:
+def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> str | None:
     """Compile one version and write what came of it; the message goes in the same transaction. Nothing is open
-    meanwhile.
+    meanwhile. Answers the digest of the artifact that is now to be executed, if there is one.
     """
     version = _begin(platform, delivery, function_id, number)
     if version is None:
-        return
+        return None
     began = time.monotonic()
-    result = _compile(version)
-    _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
+    result = _compile(platform, version)
+    finished = _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
+    return None if finished is None else finished.artifact_digest
 
 
 def give_up(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> bool:
@@ -79,6 +80,9 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
         if version is None or version.status in {VersionStatus.READY, VersionStatus.FAILED}:
             settle(session, delivery)
             return None
+        if languages.readiness(platform, version.language).state is State.PREPARING:
+            put_off(session, delivery, seconds=languages.ASK_AGAIN_SECONDS)
+            return None
         version.status = VersionStatus.COMPILING
         version.compile_attempts += 1
         version.compile_started_at = queries.now(session)
@@ -86,39 +90,47 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
     return version
 
 
-def _compile(version: Version) -> Built | Failure:
+def _compile(platform: Platform, version: Version) -> Built | Failure:
     language = toolchain(version.language)
     try:
-        compiled = language.compile(version.source)
-        return Built(compiled, artifacts.build(compiled.wasm))
+        compiled = language.compile(version.source, shared=platform.toolchains)
+        is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
+        return Built(compiled, None if is_shared else artifacts.build(compiled.wasm))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
+    except ToolchainMissing as error:
+        return Failure(f"source.{language.extension}:1:1: {error}")
     except PrecompileFailed as error:
         return Failure(f"source.{language.extension}:1:1: {error}")
 
 
 def _finish(
     platform: Platform, delivery: Delivery, version: Version, result: Built | Failure, *, duration_ms: int
-) -> None:
+) -> Version | None:
+    """Write the end; none where there is nothing to write it to any more."""
     with platform.database.transaction() as session:
         if not settle(session, delivery):
             log.warning("version.stale", attempt=version.compile_attempts)
-            return
+            return None
         locked = queries.lock_version(session, version.function_id, version.number)
         if locked is None:
-            return
+            return None
         now = queries.now(session)
         match result:
             case Failure():
                 _record_failure(locked, result)
             case Built():
-                _store(platform, session, result.artifact, now=now)
+                if result.artifact is not None:
+                    _store(platform, session, result.artifact, now=now)
+                if result.compiled.layer is not None:
+                    locked.layer_digest = _store_layer(session, result.compiled.layer, now=now)
                 queries.activate(session, version.function_id, version.number, now=now)
-                _record(locked, result.compiled, result.artifact)
+                _record(locked, result)
             case _:
                 assert_never(result)
         locked.compile_ms, locked.compiled_at = duration_ms, now
     log.info("version.compiled", status=str(locked.status), duration_ms=duration_ms)
+    return locked
 
 
 def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *, now: datetime) -> None:
@@ -128,13 +140,23 @@ def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *
     queries.store_native(session, digest=artifact.digest, target=target, native=artifact.native, mac=mac, now=now)
 
 
+def _store_layer(session: Session, content: bytes, *, now: datetime) -> str:
+    digest = artifacts.digest_of(content)
+    queries.store_layer(session, digest=digest, content=content, now=now)
+    return digest
+
+
 def _record_failure(version: Version, failure: Failure) -> None:
     version.status, version.compile_error, version.compile_log = VersionStatus.FAILED, failure.error, failure.log
 
 
-def _record(version: Version, compiled: Compiled, artifact: artifacts.Artifact) -> None:
+def _record(version: Version, built: Built) -> None:
+    """Its sizes are those of what is its own."""
+    compiled, artifact = built.compiled, built.artifact
     version.status = VersionStatus.READY
-    version.artifact_digest = artifact.digest
-    version.wasm_bytes, version.native_bytes = len(artifact.wasm), len(artifact.native)
+    version.artifact_digest = artifacts.digest_of(compiled.wasm) if artifact is None else artifact.digest
+    version.wasm_bytes = len(compiled.wasm if compiled.layer is None else compiled.layer)
+    version.lines = artifact.lines if artifact is not None and compiled.layer is None else None
+    version.native_bytes = len(artifact.native) if artifact is not None and compiled.layer is None else 0
     version.toolchain, version.toolchain_version = compiled.toolchain, compiled.toolchain_version
     version.flags, version.compile_log = list(compiled.flags), compiled.log

@@ -63,6 +63,10 @@ class Version(Base):
     toolchain_version: Mapped[str | None] = mapped_column(Text)
     flags: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     artifact_digest: Mapped[str | None] = mapped_column(ForeignKey("artifacts.digest"), index=True)
+    layer_digest: Mapped[str | None] = mapped_column(ForeignKey("layers.digest"), index=True)
+    """Set where many functions share the artifact."""
+    lines: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Which lines of the source the module came from (see `app.wasm.lines`), where that is known."""
     wasm_bytes: Mapped[int | None]
     native_bytes: Mapped[int | None]
     compile_ms: Mapped[int | None]
@@ -72,6 +76,20 @@ class Version(Base):
     compiled_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class Compiler(Base):
+    """What a compile worker said last of a language."""
+
+    __tablename__ = "compilers"
+    __table_args__ = (CheckConstraint("state IN ('ready', 'preparing', 'missing')", name="state"),)
+
+    worker: Mapped[str] = mapped_column(Text, primary_key=True)
+    language: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    reported_at: Mapped[datetime] = mapped_column(Moment, server_default=text("now()"))
+
+
 class Artifact(Base):
     """WebAssembly, named by its sha256 digest; versions with equal bytes share one."""
 
@@ -79,6 +97,16 @@ class Artifact(Base):
 
     digest: Mapped[str] = mapped_column(Text, primary_key=True)
     wasm: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Layer(Base):
+    """What makes a shared artifact one function's own, named by its sha256 digest."""
+
+    __tablename__ = "layers"
+
+    digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

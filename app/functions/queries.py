@@ -1,14 +1,17 @@
 """Statements on functions, versions and artifacts."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.functions.models import Artifact, Function, NativeCode, Version
+from app.functions.models import Artifact, Function, Layer, NativeCode, Version
+from app.toolchains import State
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
 #: the version in the keyword arguments of its task, which are searched and not parsed: what dies may be anything, and
@@ -95,6 +98,22 @@ def store_artifact(session: Session, *, digest: str, wasm: bytes, now: datetime)
     session.execute(insert(Artifact).values(digest=digest, wasm=wasm, created_at=now).on_conflict_do_nothing())
 
 
+def store_layer(session: Session, *, digest: str, content: bytes, now: datetime) -> None:
+    """Keep a layer under its digest; what is there already stays."""
+    session.execute(insert(Layer).values(digest=digest, content=content, created_at=now).on_conflict_do_nothing())
+
+
+def layer(session: Session, digest: str) -> bytes | None:
+    """The layer of this digest."""
+    return session.execute(select(Layer.content).where(Layer.digest == digest)).scalar_one_or_none()
+
+
+def has_native(session: Session, digest: str, target: str) -> bool:
+    """Whether there is native code for one target."""
+    statement = select(NativeCode.digest).where(NativeCode.digest == digest, NativeCode.target == target)
+    return session.execute(statement).one_or_none() is not None
+
+
 def store_native(session: Session, *, digest: str, target: str, native: bytes, mac: bytes, now: datetime) -> None:
     """Keep native code for one target; what is there already stays."""
     values = {"digest": digest, "target": target, "native": native, "mac": mac, "created_at": now}
@@ -119,6 +138,12 @@ def wasm(session: Session, digest: str) -> bytes | None:
     return session.execute(select(Artifact.wasm).where(Artifact.digest == digest)).scalar_one_or_none()
 
 
+def lines(session: Session, function_id: UUID, number: int) -> bytes | None:
+    """The table of a version's lines."""
+    version = Version.function_id == function_id, Version.number == number
+    return session.execute(select(Version.lines).where(*version)).scalar_one_or_none()
+
+
 def discard_messages(session: Session, function_id: UUID) -> None:
     """Take a function's messages, whatever their state, out of the queues."""
     session.execute(text("DELETE FROM broker.messages WHERE function_id = :function_id"), {"function_id": function_id})
@@ -128,3 +153,36 @@ def now(session: Session) -> datetime:
     """The database's time at the beginning of the transaction."""
     moment: datetime = session.execute(select(func.now())).scalar_one()
     return moment
+
+
+#: What compile workers say of their languages; those that went without a word are forgotten on the way.
+REPORT_COMPILERS = """
+WITH past AS (DELETE FROM compilers WHERE reported_at < now() - %(past_seconds)s * interval '1 second')
+INSERT INTO compilers (worker, language, state, reason, version)
+SELECT %(worker)s, language, state, reason, version
+FROM json_to_recordset(%(rows)s::json) AS said (language text, state text, reason text, version text)
+ON CONFLICT (worker, language) DO UPDATE
+SET state = excluded.state, reason = excluded.reason, version = excluded.version, reported_at = now()
+"""
+
+COMPILERS = """
+SELECT DISTINCT ON (language, state) language, state, reason, version FROM compilers
+WHERE reported_at > now() - %(past_seconds)s * interval '1 second'
+ORDER BY language, state, reported_at DESC
+"""
+
+
+def report_compilers(
+    connection: Connection, worker: str, rows: Sequence[Mapping[str, Any]], *, past_seconds: int
+) -> None:
+    """Write what a worker says of its languages."""
+    parameters = {"worker": worker, "rows": json.dumps(rows), "past_seconds": past_seconds}
+    connection.exec_driver_sql(REPORT_COMPILERS, parameters)
+
+
+def compilers(connection: Connection, *, past_seconds: int) -> dict[str, dict[State, tuple[str | None, str]]]:
+    """By language and state: the reason and the version, as the last worker said that has it so."""
+    found: dict[str, dict[State, tuple[str | None, str]]] = {}
+    for row in connection.exec_driver_sql(COMPILERS, {"past_seconds": past_seconds}):
+        found.setdefault(row.language, {})[State(row.state)] = (row.reason, row.version)
+    return found

@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from app.functions.domain import MOST, NAME, FunctionLimits, VersionStatus, function_status
 from app.functions.models import Function, Version
 from app.http.wire import Plain, Time, WholeNumber, WireSchema
-from app.toolchains import LANGUAGES
+from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
 
@@ -170,6 +170,16 @@ class LanguageRead(WireSchema):
     language = fields.String(required=True)
     version = fields.String(required=True, metadata={"description": "Of its compiler."})
     installed = fields.Boolean(required=True)
+    status = fields.String(
+        required=True,
+        metadata={
+            "enum": list(State),
+            "description": "`preparing`: what its compilations share is being built; functions wait for it.",
+        },
+    )
+    reason = fields.String(
+        required=True, allow_none=True, metadata={"description": "What is missing, and how to get it."}
+    )
     template = fields.String(required=True, metadata={"description": "Source to start from."})
     limits = fields.Nested(LanguageLimits, required=True)
 

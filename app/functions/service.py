@@ -18,11 +18,12 @@ from app.functions.domain import (
     UnknownFunction,
     VersionStatus,
 )
+from app.functions.languages import languages as languages_of
 from app.functions.models import Function, Version
 from app.identity import new_id
 from app.platform import Platform
 from app.queue import Queue, Task, enqueue, message
-from app.toolchains import LANGUAGES
+from app.toolchains import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +118,21 @@ def delete(session: Session, function_id: UUID, *, if_match: str | None) -> None
 
 
 def languages(platform: Platform) -> list[dict[str, Any]]:
-    """Every language: its compiler, whether that is installed here, source to start from, and its limits."""
+    """Every language: its compiler, whether it can be used now, source to start from, and its limits."""
     return [
         {
-            "language": name,
-            "version": toolchain.version(),
-            "installed": toolchain.installed(),
-            "template": toolchain.template,
-            "limits": {"max_source_bytes": _limit(platform, name), "compile_timeout_ms": toolchain.limits.wall_ms},
+            "language": one.toolchain.language,
+            "version": one.version,
+            "installed": one.readiness.state is not State.MISSING,
+            "status": one.readiness.state,
+            "reason": one.readiness.reason,
+            "template": one.toolchain.template,
+            "limits": {
+                "max_source_bytes": _limit(platform, one.toolchain.language),
+                "compile_timeout_ms": one.toolchain.limits.wall_ms,
+            },
         }
-        for name, toolchain in LANGUAGES.items()
+        for one in languages_of(platform)
     ]
 
 

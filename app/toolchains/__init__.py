@@ -16,7 +16,7 @@ from app.toolchains.errors import (
     UnknownLanguage,
 )
 from app.toolchains.registry import LANGUAGES, toolchain
-from app.toolchains.toolchain import Compiled, Toolchain
+from app.toolchains.toolchain import Compiled, Readiness, State, Toolchain
 
 __all__ = [
     "LANGUAGES",
@@ -25,6 +25,8 @@ __all__ = [
     "CompilerExceededOutput",
     "CompilerOutOfMemory",
     "CompilerTimedOut",
+    "Readiness",
+    "State",
     "Toolchain",
     "ToolchainError",
     "ToolchainMissing",

@@ -24,6 +24,10 @@ class InstallFailed(ToolchainError):
     """The compilers could not be installed."""
 
 
+class PartFailed(ToolchainError):
+    """What all compilations of a language share could not be built."""
+
+
 class CompileFailed(ToolchainError):
     """The source is not a program of its language.
 

@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from app.toolchains.assemblyscript import AssemblyScript
+from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
+from app.toolchains.javascript.toolchain import JavaScript
 from app.toolchains.toolchain import Toolchain
+from app.toolchains.typescript.toolchain import TypeScript
 from app.toolchains.wasm import Wasm
 from app.toolchains.wat import Wat
 
 LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
     {
         "assemblyscript": AssemblyScript(),
+        "c": C(),
+        "cpp": Cpp(),
+        "javascript": JavaScript(),
+        "typescript": TypeScript(),
         "wat": Wat(),
         "wasm": Wasm(),
     }

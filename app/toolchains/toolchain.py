@@ -1,18 +1,24 @@
 """What every language offers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
-from app.toolchains.jail import JailLimits
+from app.toolchains.jail import JailLimits, unsound
+from app.toolchains.parts import Part
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs."""
+    """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs.
+
+    Where many functions share a module, `layer` is what makes it this one's.
+    """
 
     wasm: bytes
     log: str
@@ -20,13 +26,37 @@ class Compiled:
     toolchain_version: str
     flags: tuple[str, ...]
     duration_ms: int
+    layer: bytes | None = None
+
+
+class State(StrEnum):
+    """Whether a language can be compiled on a machine."""
+
+    READY = "ready"
+    PREPARING = "preparing"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The state, and for what is missing the reason, as a sentence for whoever runs the machine."""
+
+    state: State
+    reason: str | None = None
 
 
 class Toolchain(ABC):
-    """One language: its name, its file's extension, its compiler. An instance has no state; threads share it."""
+    """One language: its name, its file's extension, its compiler. An instance has no state; threads share it.
+
+    `shared` is the machine's folder of parts, which only the worker can write.
+    """
 
     language: ClassVar[str]
     extension: ClassVar[str]
+    is_native: ClassVar[bool] = True
+    """Whether a program of native code reads the source: then nothing is compiled without a sound jail."""
+    parts: ClassVar[Sequence[Part]] = ()
+    """What `prepare` makes."""
 
     def __init__(self, limits: JailLimits | None = None) -> None:
         self.limits = limits or JailLimits()
@@ -46,12 +76,27 @@ class Toolchain(ABC):
         """The compiler's version, also where it is not installed."""
 
     @abstractmethod
-    def installed(self) -> bool:
-        """Whether `compile` can work on this machine."""
+    def missing(self) -> str | None:
+        """What is not installed on this machine and how to get it, as a sentence; none where nothing is."""
 
     @abstractmethod
-    def compile(self, source: bytes) -> Compiled:
+    def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile one source file in the jail; blocks, at most for the jail's wall clock.
 
         Raises CompileFailed when the source is at fault, ToolchainMissing or JailError when the machine is.
         """
+
+    def readiness(self, shared: Path) -> Readiness:
+        """Whether `compile` can work on this machine now."""
+        if reason := self.missing():
+            return Readiness(State.MISSING, reason)
+        if self.is_native and (reason := unsound()):
+            return Readiness(State.MISSING, f"The jail for compilers cannot be trusted on this machine: {reason}.")
+        if not all(part.is_made(shared) for part in self.parts):
+            return Readiness(State.PREPARING)
+        return Readiness(State.READY)
+
+    def prepare(self, shared: Path) -> None:
+        """Build what all compilations share, for seconds or minutes; what is there already takes none."""
+        for part in self.parts:
+            part.make(shared)

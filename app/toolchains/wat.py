@@ -5,7 +5,6 @@ import sys
 from codecs import BOM_UTF8
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from app.toolchains.diagnostics import MAX_BYTES, readable, source_failed, unfinished
@@ -37,6 +36,7 @@ def _version() -> str:
 class Wat(Toolchain):
     """The text format. Its author exports one of the shapes that the runtime accepts."""
 
+    is_native = False
     language = "wat"
     extension = "wat"
 
@@ -44,11 +44,11 @@ class Wat(Toolchain):
         """The version of wasmtime, which brings the assembler."""
         return _version()
 
-    def installed(self) -> bool:
-        """Whether the wasmtime package is there."""
-        return find_spec("wasmtime") is not None
+    def missing(self) -> str | None:
+        """Nothing: the assembler is part of the runtime."""
+        return None
 
-    def compile(self, source: bytes) -> Compiled:
+    def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Assemble one module."""
         if not source.strip():
             raise source_failed(self.source_name, "the source is empty")

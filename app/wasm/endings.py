@@ -1,9 +1,11 @@
 """What ended a guest, said as a `Verdict`."""
 
 import re
+from dataclasses import replace
 
 import wasmtime
 
+from app.wasm import exports
 from app.wasm.errors import EngineFailed
 from app.wasm.guest import Ended, Exited, Guest, timed_out
 from app.wasm.limits import STACK_BYTES
@@ -21,6 +23,7 @@ _PANIC = re.compile(
 _TRAP = re.compile(r"wasm trap: .*")
 _RESOURCES = re.compile(r"exceeds memory limits|exceeds table limits|resource limit exceeded")
 _PAGE_BYTES = 65_536
+_FRAMES = 32
 
 
 def verdict_of(error: Exception, guest: Guest) -> Verdict:
@@ -61,9 +64,11 @@ def _trapped(trap: wasmtime.Trap, guest: Guest) -> Verdict:
         case wasmtime.TrapCode.INTERRUPT:
             return timed_out(guest.limits).verdict
         case wasmtime.TrapCode.STACK_OVERFLOW:
-            return Verdict(Failure.STACK_OVERFLOW, f"The call stack is larger than its limit of {STACK_BYTES} bytes.")
+            return _stack_overflow(STACK_BYTES)
         case wasmtime.TrapCode.UNREACHABLE:
             return _aborted(trap, guest)
+        case wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS if _has_overflown(guest):
+            return _stack_overflow(None)
         case wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS if _is_full(guest):
             # A guest that takes the -1 of a refused growth for an address ends here.
             return _out_of_memory(guest)
@@ -75,11 +80,24 @@ def _aborted(trap: wasmtime.Trap, guest: Guest) -> Verdict:
     """`unreachable` is how runtimes end after a panic, and after an allocation that was refused."""
     said = guest.log.tail()
     if _PANIC.search(said) or _OUT_OF_MEMORY.search(said):
-        return _unless_out_of_memory(_exited(0, guest))
+        return replace(_unless_out_of_memory(_exited(0, guest)), frames=_offsets(trap))
     # Allocators double what they have at most, so below half of the limit no growth was refused.
     if 2 * guest.memory_bytes > guest.limits.memory_bytes:
         return _out_of_memory(guest)
     return _plain_trap(trap)
+
+
+def _stack_overflow(limit: int | None) -> Verdict:
+    of = "" if limit is None else f" of {limit} bytes"
+    return Verdict(Failure.STACK_OVERFLOW, f"The call stack is larger than its limit{of}.")
+
+
+def _has_overflown(guest: Guest) -> bool:
+    """Whether the stack that the compiler keeps in memory has grown below address zero."""
+    if guest.instance is None:
+        return False
+    pointer = exports.stack_pointer(guest.store, guest.instance)
+    return pointer is not None and pointer < 0
 
 
 def _is_full(guest: Guest) -> bool:
@@ -98,7 +116,11 @@ def _plain_trap(trap: wasmtime.Trap) -> Verdict:
     message = found.group() if found else "wasm trap"
     frames = trap.frames
     name = frames[0].func_name if frames else None
-    return Verdict(Failure.TRAP, f"{message} in {name}" if name else message)
+    return Verdict(Failure.TRAP, f"{message} in {name}" if name else message, frames=_offsets(trap))
+
+
+def _offsets(trap: wasmtime.Trap) -> tuple[int, ...]:
+    return tuple(frame.module_offset for frame in trap.frames[:_FRAMES])
 
 
 def _code(trap: wasmtime.Trap) -> wasmtime.TrapCode | None:

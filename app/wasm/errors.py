@@ -30,3 +30,7 @@ class NativeCodeRefused(WasmError):
 
 class PrecompileFailed(WasmError):
     """The compiler ended without an answer."""
+
+
+class LayerRefused(WasmError):
+    """The layer is not what a compiler makes."""

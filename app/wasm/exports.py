@@ -30,6 +30,16 @@ def memory(store: wasmtime.Store, instance: wasmtime.Instance) -> wasmtime.Memor
     return found
 
 
+def stack_pointer(store: wasmtime.Store, instance: wasmtime.Instance) -> int | None:
+    """Where the stack that a compiler keeps in memory ends, signed; None where the module does not say."""
+    try:
+        found = _export(store, instance, "__stack_pointer")
+    except UnsupportedModule:
+        return None
+    value = found.value(store) if isinstance(found, wasmtime.Global) else None
+    return value if isinstance(value, int) else None
+
+
 def _export(store: wasmtime.Store, instance: wasmtime.Instance, name: str) -> object:
     found = ffi.wasmtime_extern_t()
     wanted = name.encode()

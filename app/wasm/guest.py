@@ -45,6 +45,7 @@ class Guest:
         self.limits = limits
         self.environment = environment
         self.memory: wasmtime.Memory | None = None
+        self.instance: wasmtime.Instance | None = None
         self.log = Log(limits.log_bytes)
         self.stdin = b""
         self.stdin_read = 0

@@ -7,18 +7,21 @@ Imports of the module `kiln`, for every shape:
 | `fail(ptr: i32, len: i32)` | ends the execution as FUNCTION_ERROR with this UTF-8 message; does not return |
 | `log(level: i32, ptr: i32, len: i32)` | one line for the log; 0 debug, 1 info, 2 warning, 3 error |
 | `context(ptr: i32, capacity: i32) -> i32` | writes the context as JSON if it fits, returns its whole length in bytes |
+
+A last line of `fail`'s message that is only a place, like `source.js:3:9`, is told as the error's location instead.
 """
 
 from app.wasm.guest import Ended, Guest
 from app.wasm.limits import MESSAGE_CHARACTERS
 from app.wasm.linking import HostFunction
-from app.wasm.outcome import Failure, Verdict, location_in
+from app.wasm.outcome import Failure, Verdict, with_place
 
 
 def fail(guest: Guest, pointer: int, length: int) -> None:
     """Ends the guest with its own message."""
-    message = guest.text(pointer, length, MESSAGE_CHARACTERS * 4)
-    raise Ended(Verdict(Failure.FUNCTION_ERROR, message or "The function failed.", location_in(message)))
+    text = guest.text(pointer, length, MESSAGE_CHARACTERS * 4)
+    message, location = with_place(text)
+    raise Ended(Verdict(Failure.FUNCTION_ERROR, message or "The function failed.", location))
 
 
 def log(guest: Guest, level: int, pointer: int, length: int) -> None:

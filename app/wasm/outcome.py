@@ -24,11 +24,14 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why the guest was ended. `location` is `file:line:column` in the author's source, where the guest said it."""
+    """Why the guest was ended. `location` is `file:line:column` in the author's source, where the guest said it;
+    `frames` are the offsets in the module of the calls that a trap ended, innermost first.
+    """
 
     failure: Failure
     message: str
     location: str | None = None
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Outcome:
     """The end of one execution: either `output` (JSON text) or `failure` with its `message`.
 
     `logs` is bounded and holds no NUL. `memory_peak_bytes` is the size that linear memory reached, 0 where the module
-    ended before it could be seen. `fuel_used` is None while the engine does not count fuel.
+    ended before it could be seen. `fuel_used` is None while the engine does not count fuel. `frames` are where a trap
+    without a `location` came from, for `lines.place_of`.
     """
 
     output: str | None
@@ -47,6 +51,7 @@ class Outcome:
     duration_ms: float
     memory_peak_bytes: int
     fuel_used: int | None
+    frames: tuple[int, ...] = ()
 
 
 def plain(text: str) -> str:
@@ -59,3 +64,11 @@ def location_in(text: str) -> str | None:
     """The first place in the author's source that `text` names, as `source.ts:2:25`."""
     found = _LOCATION.search(text)
     return found.group() if found else None
+
+
+def with_place(text: str) -> tuple[str, str | None]:
+    """A message and its place: the last line if that is one, or the first that the message names."""
+    message, newline, last = text.rstrip("\n").rpartition("\n")
+    if newline and _LOCATION.fullmatch(last):
+        return message, last
+    return text, location_in(text)

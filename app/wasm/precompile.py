@@ -1,15 +1,16 @@
 """The child program that makes native code: wasm (or, with `--wat`, its text) in, one header line and the bytes out.
 
 Whoever starts `COMMAND` puts it in a jail with limits; it needs no file beyond the interpreter's own. Standard output
-is one line of JSON, then the wasm, then the native code:
+is one line of JSON, then the wasm, then the native code, then the table of its lines:
 
-    {"ok": true, "shape": "MEMORY_ABI", "configuration": "…", "wasm_bytes": 120, "native_bytes": 9000}
+    {"ok": true, "shape": "MEMORY_ABI", "configuration": "…", "wasm_bytes": 120, "native_bytes": 9000, "lines_bytes": 0}
     {"ok": false, "error": "source.wat:3:5: unknown operator or unexpected token"}
 """
 
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import wasmtime
 
 from app.wasm.engine import configuration_key
 from app.wasm.errors import ModuleRefused, PrecompileFailed, WasmError
+from app.wasm.lines import without_lines
 from app.wasm.native import precompile
 from app.wasm.outcome import plain
 from app.wasm.shapes import Shape
@@ -44,10 +46,13 @@ _PLACE = re.compile(r"^\s*--> <anon>:(\d+):(\d+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Precompiled:
-    """A module and its native code, for the target that `configuration` names."""
+    """A module without what it said of its lines, its native code for the target that `configuration` names, and the
+    table of its lines (see `lines`).
+    """
 
     wasm: bytes
     native: bytes
+    lines: bytes
     shape: Shape
     configuration: str
 
@@ -69,6 +74,7 @@ def main(arguments: list[str]) -> int:
 def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
     wasm = wasm_of_text(given) if is_text else given
     try:
+        wasm, lines = without_lines(wasm)
         native, shape = precompile(wasm)
     except WasmError as error:
         # The binary has lost the lines of its text, so what is wrong with it is said of the whole.
@@ -79,8 +85,9 @@ def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
         "configuration": _configuration(),
         "wasm_bytes": len(wasm),
         "native_bytes": len(native),
+        "lines_bytes": len(lines),
     }
-    return header, wasm + native
+    return header, wasm + native + lines
 
 
 def _refused(message: str) -> dict[str, Any]:
@@ -124,21 +131,28 @@ def parse_reply(stdout: bytes) -> Precompiled:
 
 
 def _precompiled(header: dict[str, Any], body: bytes) -> Precompiled:
-    sizes = header.get("wasm_bytes"), header.get("native_bytes")
-    match sizes:
-        case (int(wasm_bytes), int(native_bytes)) if wasm_bytes > 0 < native_bytes and wasm_bytes + native_bytes == len(
-            body
-        ):
-            wasm, native = body[:wasm_bytes], body[wasm_bytes:]
-        case _:
-            raise PrecompileFailed("The compiler's answer was cut.")
+    parts = _parts(body, [header.get("wasm_bytes"), header.get("native_bytes"), header.get("lines_bytes")])
+    if parts is None or not parts[0] or not parts[1]:
+        raise PrecompileFailed("The compiler's answer was cut.")
     try:
         shape = Shape(str(header.get("shape")))
     except ValueError as error:
         raise PrecompileFailed("The compiler's answer names no known shape.") from error
     if header.get("configuration", configuration_key()) not in [None, configuration_key()]:
         raise PrecompileFailed("The compiler's native code is for another machine or engine.")
-    return Precompiled(wasm, native, shape, configuration_key())
+    wasm, native, lines = parts
+    return Precompiled(wasm, native, lines, shape, configuration_key())
+
+
+def _parts(body: bytes, sizes: Sequence[object]) -> list[bytes] | None:
+    """The body cut into pieces of these sizes; None where they are no sizes, or not these."""
+    parts, at = [], 0
+    for size in sizes:
+        if not isinstance(size, int) or size < 0:
+            return None
+        parts.append(body[at : at + size])
+        at += size
+    return parts if at == len(body) else None
 
 
 if __name__ == "__main__":

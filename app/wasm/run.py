@@ -17,6 +17,7 @@ from app.wasm.endings import verdict_of
 from app.wasm.engine import engine
 from app.wasm.errors import AlreadyRunning, EngineFailed
 from app.wasm.guest import Ended, Exited, Guest
+from app.wasm.layer import Layer
 from app.wasm.limits import Limits
 from app.wasm.linking import Slot, linker
 from app.wasm.outcome import Outcome, Verdict, plain
@@ -36,21 +37,23 @@ def run(
     module: wasmtime.Module,
     input: str,  # noqa: A002
     *,
+    layer: Layer | None = None,
     limits: Limits,
     context: Mapping[str, object],
     environment: Mapping[str, str],
 ) -> Outcome:
     """Runs `module` on the JSON text `input`, in a store of its own, and says how it ended.
 
-    `module` must come from this process's engine; `context` is what the function may know of its execution, and
-    `environment` its variables. Whatever the guest does is an `Outcome`. Raises `UnsupportedModule` for a module that
-    was never accepted, `AlreadyRunning` where another thread runs one, `EngineFailed` for a fault of the platform. A
-    guest that cannot be interrupted ends the process.
+    `module` must come from this process's engine, and `layer` is what makes it this function's; `context` is what the
+    function may know of its execution, and `environment` its variables. Whatever the guest does is an `Outcome`. Raises
+    `UnsupportedModule` for a module that was never accepted, `AlreadyRunning` where another thread runs one,
+    `EngineFailed` for a fault of the platform. A guest that cannot be interrupted ends the process.
     """
     host = _host()
     prepared = host.prepared(module)
     with host.alone():
-        return host.execute(prepared, input, Guest(wasmtime.Store(host.engine), limits, context, environment))
+        guest = Guest(wasmtime.Store(host.engine), limits, context, environment)
+        return host.execute(prepared, layer, input, guest)
 
 
 def interrupt() -> None:
@@ -103,12 +106,12 @@ class _Host:
     def interrupt(self) -> None:
         self._watchdog.interrupt()
 
-    def execute(self, prepared: _Prepared, text: str, guest: Guest) -> Outcome:
+    def execute(self, prepared: _Prepared, layer: Layer | None, text: str, guest: Guest) -> Outcome:
         output: str | None = None
         verdict: Verdict | None = None
         try:
             try:
-                output = self._invoke(prepared, text, guest)
+                output = self._invoke(prepared, layer, text, guest)
             finally:
                 self._watchdog.disarm()
                 self._slot.guest = None
@@ -126,9 +129,10 @@ class _Host:
             duration_ms=(time.monotonic() - guest.started) * 1000,
             memory_peak_bytes=peak,
             fuel_used=None,
+            frames=verdict.frames if verdict else (),
         )
 
-    def _invoke(self, prepared: _Prepared, text: str, guest: Guest) -> str:
+    def _invoke(self, prepared: _Prepared, layer: Layer | None, text: str, guest: Guest) -> str:
         store = guest.store
         store.set_limits(
             memory_size=guest.limits.memory_bytes,
@@ -145,7 +149,9 @@ class _Host:
             instance = prepared.template.instantiate(store)
         finally:
             guest.leave()
-        guest.memory = exports.memory(store, instance)
+        guest.instance, guest.memory = instance, exports.memory(store, instance)
+        if layer is not None:
+            layer.lay(store, guest.memory)
         if prepared.has_initializer:
             guest.call(exports.function(store, instance, "_initialize"))
         return prepared.invoke(guest, instance, text)

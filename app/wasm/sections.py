@@ -4,6 +4,7 @@ The size of a module does not bound what compiling it costs: 3.6 MB of empty fun
 reads only the counts and sizes that the cost follows; whether the module is valid is for the engine to say.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.wasm.errors import ModuleRefused
@@ -11,7 +12,9 @@ from app.wasm.limits import MEMORIES, MIB, TABLES
 
 _MAGIC = b"\0asm"
 _CORE_VERSION = b"\x01\0\0\0"
+_CUSTOM = 0
 _CODE = 10
+_PREAMBLE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,29 @@ _COUNTED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of a module: its kind, the name that only custom sections have, what it holds beyond that, and all
+    its bytes.
+    """
+
+    kind: int
+    name: str
+    content: bytes
+    whole: bytes
+
+
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._at = 0
+
+    @property
+    def at(self) -> int:
+        return self._at
+
+    def rest(self) -> bytes:
+        return bytes(self._data[self._at :])
 
     @property
     def is_done(self) -> bool:
@@ -82,6 +104,18 @@ class _Reader:
         return part
 
 
+def split(wasm: bytes) -> Iterator[Section]:
+    """The sections of a core module, in their order; raises `ModuleRefused` where one is cut."""
+    reader = _Reader(memoryview(wasm)[_PREAMBLE_BYTES:])
+    while not reader.is_done:
+        start = reader.at
+        kind = reader.byte()
+        body = reader.part(reader.number())
+        name = body.part(body.number()).rest().decode(errors="replace") if kind == _CUSTOM else ""
+        whole = wasm[_PREAMBLE_BYTES + start : _PREAMBLE_BYTES + reader.at]
+        yield Section(kind, name, body.rest(), whole)
+
+
 def check_bounds(wasm: bytes, bounds: Bounds) -> None:
     """Raises `ModuleRefused` where `wasm` is no core module or passes `bounds`."""
     _bound("The module", len(wasm), bounds.wasm_bytes, "bytes")
@@ -89,7 +123,7 @@ def check_bounds(wasm: bytes, bounds: Bounds) -> None:
         raise ModuleRefused("This is not a WebAssembly module: it does not begin with \\0asm.")
     if wasm[4:8] != _CORE_VERSION:
         raise ModuleRefused("Only core WebAssembly modules of version 1 run here, not components.")
-    reader = _Reader(memoryview(wasm)[8:])
+    reader = _Reader(memoryview(wasm)[_PREAMBLE_BYTES:])
     while not reader.is_done:
         section = reader.byte()
         body = reader.part(reader.number())

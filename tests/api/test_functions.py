@@ -10,6 +10,7 @@ import wasmtime
 from flask.testing import FlaskClient
 
 from app.settings import Settings
+from app.toolchains import LANGUAGES
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
 from tests.programs import BROKEN, ECHO, TRAP
 from tests.workbench import Workbench
@@ -207,11 +208,17 @@ def test_absent_and_malformed_ids_answer_alike(client: FlaskClient, function_id:
     assert_problem(client.post(f"/functions/{function_id}/execute", json={}), "not_found")
 
 
-def test_the_languages_say_what_to_start_from(client: FlaskClient, workbench: Workbench) -> None:
+def test_without_a_compile_worker_no_language_can_be_compiled(client: FlaskClient) -> None:
     items = client.get("/languages").get_json()["items"]
-    assert [item["language"] for item in items] == ["assemblyscript", "wat", "wasm"]
-    assert all(item["installed"] and item["version"] for item in items)
-    for item in items[:2]:
+    assert {(item["status"], item["reason"]) for item in items} == {("missing", "No compile worker is running.")}
+
+
+def test_the_languages_say_what_to_start_from(client: FlaskClient, workbench: Workbench) -> None:
+    workbench.prepare()
+    items = client.get("/languages").get_json()["items"]
+    assert [item["language"] for item in items] == list(LANGUAGES)
+    assert all(item["installed"] and item["version"] and item["status"] == "ready" for item in items)
+    for item in (item for item in items if item["template"]):
         body = {"name": f"from-{item['language']}", "language": item["language"], "source": item["template"]}
         client.post("/functions", json=body)
     workbench.drain()

@@ -13,7 +13,7 @@ from app.executions import service, turns
 from app.executions.domain import Finish, Submission
 from app.executions.queries import Claimed
 from app.executions.turns import Turns
-from app.functions.artifacts import Modules
+from app.functions.modules import Modules
 from app.identity import new_id
 from app.platform import Platform
 from tests.api.answers import registered_ready

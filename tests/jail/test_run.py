@@ -50,6 +50,13 @@ def test_without_input_standard_input_is_at_its_end(scratch: Path) -> None:
     assert result.stdout == b"''\n"
 
 
+def test_programs_follow_each_other_while_they_succeed(scratch: Path) -> None:
+    one, two, fail = (["/bin/sh", "-c", program] for program in ("echo 1 > a", "cat a; exit 3", "kill -TERM $$"))
+    result = run(one, two, ["/bin/echo", "never"], readable=SYSTEM, scratch=scratch)
+    assert (result.returncode, result.stdout) == (3, b"1\n")
+    assert run(fail, one, readable=SYSTEM, scratch=scratch).returncode == -15
+
+
 def test_files_are_given_and_outputs_taken(scratch: Path) -> None:
     command = ["/bin/sh", "-c", "cat a > b; cat a a > c"]
     result = run(command, files={"a": b"\0text"}, outputs=["b", "c", "d"], readable=SYSTEM, scratch=scratch)

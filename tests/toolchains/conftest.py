@@ -2,11 +2,12 @@
 
 import pytest
 
-from app.toolchains.assemblyscript import AssemblyScript, packages
+from app.toolchains.assemblyscript import AssemblyScript
+from app.toolchains.assemblyscript.toolchain import PACKAGES
 
 
 @pytest.fixture(scope="session")
 def assemblyscript() -> AssemblyScript:
     """The AssemblyScript toolchain, installed."""
-    packages.install()
+    PACKAGES.install()
     return AssemblyScript()

@@ -1,15 +1,77 @@
-"""How these tests run what was compiled: once, in the real runtime."""
+"""Where these tests keep what compilations share, and how they run what was compiled: in the real runtime."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import wasmtime
 
+from app.toolchains import LANGUAGES
+from app.toolchains.toolchain import Compiled
 from app.wasm.engine import engine
+from app.wasm.layer import Layer
 from app.wasm.limits import Limits
+from app.wasm.lines import place_of, without_lines
 from app.wasm.outcome import Outcome
 from app.wasm.run import run
+
+#: Building it takes a minute, so it stays with what is installed.
+SHARED = Path(sys.prefix) / "toolchains"
 
 _LIMITS = Limits(timeout_ms=10_000, memory_bytes=64 << 20)
 
 
+@dataclass(frozen=True)
+class Compilation:
+    """What a toolchain made, ready to be executed."""
+
+    compiled: Compiled
+    module: wasmtime.Module
+    layer: Layer | None
+    lines: bytes
+
+
+def compiled(language: str, source: bytes) -> Compilation:
+    """Compile a source, after all that its compilations share has been built."""
+    toolchain = LANGUAGES[language]
+    toolchain.prepare(SHARED)
+    made = toolchain.compile(source, shared=SHARED)
+    wasm, lines = without_lines(made.wasm)
+    return Compilation(made, _module(wasm), None if made.layer is None else Layer.parse(made.layer), lines)
+
+
+def execute(
+    function: Compilation,
+    text: str,
+    *,
+    limits: Limits = _LIMITS,
+    context: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Call its handle with a text."""
+    outcome = run(
+        function.module,
+        text,
+        layer=function.layer,
+        limits=limits,
+        context=context or {},
+        environment=environment or {},
+    )
+    place = outcome.location or place_of(function.lines, outcome.frames)
+    return replace(outcome, location=place)
+
+
 def call(wasm: bytes, text: str) -> Outcome:
     """Call the module's handle with a text."""
-    return run(wasmtime.Module(engine(), wasm), text, limits=_LIMITS, context={}, environment={})
+    return run(_module(wasm), text, limits=_LIMITS, context={}, environment={})
+
+
+_modules: dict[bytes, wasmtime.Module] = {}
+
+
+def _module(wasm: bytes) -> wasmtime.Module:
+    """Compiled once in a process: some are large, and shared by all functions of a language."""
+    if wasm not in _modules:
+        _modules[wasm] = wasmtime.Module(engine(), wasm)
+    return _modules[wasm]

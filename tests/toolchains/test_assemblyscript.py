@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.toolchains import Compiled, CompileFailed, CompilerOutOfMemory, CompilerTimedOut
-from app.toolchains.assemblyscript import AssemblyScript, packages
+from app.toolchains.assemblyscript import AssemblyScript
+from app.toolchains.assemblyscript.toolchain import PACKAGES
 from app.toolchains.jail import JailLimits
 from app.wasm.outcome import Failure
-from tests.toolchains.running import call
+from tests.toolchains.running import SHARED, call
 
 ECHO = "export function handle(input: string): string { return input; }"
 WANTED = "source.ts:1:1: the source must export function handle(input: string): string"
@@ -17,13 +18,13 @@ WANTED = "source.ts:1:1: the source must export function handle(input: string): 
 
 def diagnostics(toolchain: AssemblyScript, source: str | bytes) -> str:
     with pytest.raises(CompileFailed) as caught:
-        toolchain.compile(source.encode() if isinstance(source, str) else source)
+        toolchain.compile(source.encode() if isinstance(source, str) else source, shared=SHARED)
     return caught.value.diagnostics
 
 
 @pytest.fixture(scope="module")
 def echo(assemblyscript: AssemblyScript) -> Compiled:
-    return assemblyscript.compile(ECHO.encode())
+    return assemblyscript.compile(ECHO.encode(), shared=SHARED)
 
 
 @pytest.mark.parametrize("text", ['{"a":1}', "null", '"ä € 𝄞 \\u0000"', "[" + "1," * 50_000 + "1]"])
@@ -35,17 +36,17 @@ def test_a_compilation_says_how_it_was_made_and_can_be_repeated(assemblyscript: 
     assert (echo.toolchain, echo.toolchain_version) == ("assemblyscript", "0.28.20")
     assert echo.flags[0] == "-O"
     assert echo.duration_ms > 0
-    assert echo.wasm == assemblyscript.compile(ECHO.encode()).wasm
+    assert echo.wasm == assemblyscript.compile(ECHO.encode(), shared=SHARED).wasm
 
 
 def test_marks_line_ends_and_sizes_of_editors_do_not_matter(assemblyscript: AssemblyScript) -> None:
     source = f"\ufeff\r\n// Grüße 𝄞\r\n// {'a' * 1_000_000}\r\n{ECHO}\r\n"
-    assert call(assemblyscript.compile(source.encode()).wasm, "[]").output == "[]"
+    assert call(assemblyscript.compile(source.encode(), shared=SHARED).wasm, "[]").output == "[]"
 
 
 def test_a_source_of_one_long_line_compiles(assemblyscript: AssemblyScript) -> None:
     source = f"export function handle(input: string): string {{ return '\"{'x' * 400_000}\"'; }}"
-    assert call(assemblyscript.compile(source.encode()).wasm, "{}").output == f'"{"x" * 400_000}"'
+    assert call(assemblyscript.compile(source.encode(), shared=SHARED).wasm, "{}").output == f'"{"x" * 400_000}"'
 
 
 def test_json_is_read_and_written_by_the_library(assemblyscript: AssemblyScript) -> None:
@@ -58,14 +59,14 @@ export function handle(input: string): string {
   order.lines.push("ä");
   return JSON.stringify(order);
 }"""
-    compiled = assemblyscript.compile(source.encode())
+    compiled = assemblyscript.compile(source.encode(), shared=SHARED)
     assert compiled.flags[:2] == ("--transform", "json-as@1.6.0")
     assert call(compiled.wasm, '{"id":41,"lines":["x"]}').output == '{"id":42,"lines":["x","ä"]}'
 
 
 def test_a_thrown_error_names_its_place_in_the_authors_source(assemblyscript: AssemblyScript) -> None:
     lines = ["\ufeff// ü", "export function handle(input: string): string {", '  throw new Error("no " + input);', "}"]
-    outcome = call(assemblyscript.compile("\r\n".join(lines).encode()).wasm, "7")
+    outcome = call(assemblyscript.compile("\r\n".join(lines).encode(), shared=SHARED).wasm, "7")
     assert outcome.failure is Failure.FUNCTION_ERROR
     assert outcome.message is not None
     assert outcome.message.startswith("no 7")
@@ -74,7 +75,7 @@ def test_a_thrown_error_names_its_place_in_the_authors_source(assemblyscript: As
 
 def test_an_error_while_the_module_starts_is_the_functions_error(assemblyscript: AssemblyScript) -> None:
     source = f'function fail(): i32 {{ throw new Error("early"); }}\nexport const x = fail();\n{ECHO}'
-    outcome = call(assemblyscript.compile(source.encode()).wasm, "7")
+    outcome = call(assemblyscript.compile(source.encode(), shared=SHARED).wasm, "7")
     assert outcome.failure is Failure.FUNCTION_ERROR
     assert outcome.location == "source.ts:1:24"
 
@@ -140,13 +141,13 @@ def test_a_compiler_that_crashes_says_so_without_paths(assemblyscript: AssemblyS
 def test_a_compilation_without_end_is_ended(assemblyscript: AssemblyScript) -> None:
     endless = "@inline function f(x: i32): i32 { return f(x) + f(x); }\nf(1);\n" + ECHO
     with pytest.raises(CompilerTimedOut) as caught:
-        AssemblyScript(JailLimits(wall_ms=1500)).compile(endless.encode())
+        AssemblyScript(JailLimits(wall_ms=1500)).compile(endless.encode(), shared=SHARED)
     assert caught.value.diagnostics == "source.ts:1:1: compilation took longer than 1.5 s"
 
 
 def test_a_compilation_beyond_its_memory_is_ended(assemblyscript: AssemblyScript) -> None:
     with pytest.raises(CompilerOutOfMemory) as caught:
-        AssemblyScript(JailLimits(data_bytes=600 << 20)).compile(ECHO.encode())
+        AssemblyScript(JailLimits(data_bytes=600 << 20)).compile(ECHO.encode(), shared=SHARED)
     assert caught.value.diagnostics == "source.ts:1:1: compilation needed more than 600 MiB of memory"
     assert str(Path.cwd()) not in caught.value.log
 
@@ -158,7 +159,7 @@ def test_very_many_errors_are_cut(assemblyscript: AssemblyScript) -> None:
 
 
 def test_the_packages_are_pinned_without_naming_a_registry() -> None:
-    lock = (packages.FOLDER / "package-lock.json").read_text()
+    lock = (PACKAGES.folder / "package-lock.json").read_text()
     assert '"resolved"' not in lock
-    assert packages.pinned("assemblyscript") == "0.28.20"
-    assert packages.pinned("json-as") == "1.6.0"
+    assert PACKAGES.pinned("assemblyscript") == "0.28.20"
+    assert PACKAGES.pinned("json-as") == "1.6.0"

@@ -4,10 +4,11 @@ import pytest
 
 from app.toolchains import LANGUAGES, ToolchainError, UnknownLanguage, toolchain
 from app.toolchains.assemblyscript import AssemblyScript
+from tests.toolchains.running import SHARED
 
 
 def test_each_language_is_found_by_its_name() -> None:
-    assert set(LANGUAGES) == {"assemblyscript", "wat", "wasm"}
+    assert set(LANGUAGES) == {"assemblyscript", "c", "cpp", "javascript", "typescript", "wat", "wasm"}
     for name, language in LANGUAGES.items():
         assert toolchain(name) is language
         assert language.language == name
@@ -15,13 +16,16 @@ def test_each_language_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_language_says_which_there_are() -> None:
-    with pytest.raises(UnknownLanguage, match="'cobol'; there are assemblyscript, wat, wasm") as caught:
+    with pytest.raises(
+        UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, javascript, typescript, wat, wasm"
+    ) as caught:
         toolchain("cobol")
     assert isinstance(caught.value, ToolchainError)
 
 
 def test_each_template_compiles(assemblyscript: AssemblyScript) -> None:
-    assert assemblyscript.installed()
+    assert assemblyscript.missing() is None
     for language in LANGUAGES.values():
         if language.template:
-            assert language.compile(language.template.encode()).wasm.startswith(b"\0asm")
+            language.prepare(SHARED)
+            assert language.compile(language.template.encode(), shared=SHARED).wasm.startswith(b"\0asm")

@@ -5,19 +5,20 @@ import pytest
 from app.toolchains import CompileFailed, CompilerExceededOutput, CompilerTimedOut, toolchain
 from app.toolchains.jail import JailLimits
 from app.toolchains.wat import Wat
+from tests.toolchains.running import SHARED
 
 EMPTY_MODULE = b"\0asm\x01\x00\x00\x00"
 
 
 def diagnostics(language: str, source: bytes) -> str:
     with pytest.raises(CompileFailed) as caught:
-        toolchain(language).compile(source)
+        toolchain(language).compile(source, shared=SHARED)
     return caught.value.diagnostics
 
 
 @pytest.mark.parametrize("source", ["(module)", "\ufeff(module)", "\r\n(module) ;; ünï\r\n"])
 def test_text_becomes_a_module(source: str) -> None:
-    compiled = toolchain("wat").compile(source.encode())
+    compiled = toolchain("wat").compile(source.encode(), shared=SHARED)
     assert compiled.wasm == EMPTY_MODULE
     assert compiled.toolchain_version.split(".")[0].isdigit()
 
@@ -40,16 +41,18 @@ def test_faults_of_text_come_with_line_and_column(source: bytes, expected: str) 
 
 def test_a_module_that_grows_too_large_is_refused() -> None:
     with pytest.raises(CompilerExceededOutput):
-        Wat(JailLimits(output_bytes=1000)).compile(b'(module (memory 1) (data (i32.const 0) "%s"))' % (b"a" * 2000))
+        Wat(JailLimits(output_bytes=1000)).compile(
+            b'(module (memory 1) (data (i32.const 0) "%s"))' % (b"a" * 2000), shared=SHARED
+        )
 
 
 def test_an_assembly_that_takes_too_long_is_ended() -> None:
     with pytest.raises(CompilerTimedOut, match=r"^source\.wat:1:1: compilation took longer than 0\.01 s$"):
-        Wat(JailLimits(wall_ms=10)).compile(b"(module)")
+        Wat(JailLimits(wall_ms=10)).compile(b"(module)", shared=SHARED)
 
 
 def test_a_binary_is_taken_as_it_is() -> None:
-    assert toolchain("wasm").compile(EMPTY_MODULE).wasm == EMPTY_MODULE
+    assert toolchain("wasm").compile(EMPTY_MODULE, shared=SHARED).wasm == EMPTY_MODULE
 
 
 @pytest.mark.parametrize(

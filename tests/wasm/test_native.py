@@ -130,7 +130,7 @@ def test_the_child_makes_native_code_from_text_and_from_a_module(tmp_path: Path)
     from_wasm = parse_reply(compile_in_child(WASM))
 
     assert from_text == from_wasm
-    assert from_text == Precompiled(WASM, from_text.native, Shape.MEMORY_ABI, configuration_key())
+    assert from_text == Precompiled(WASM, from_text.native, b"", Shape.MEMORY_ABI, configuration_key())
     path = tmp_path / "echo.native"
     path.write_bytes(from_text.native)
     assert run(load(path), "{}", limits=Limits(), context={}, environment={}).output == "{}"

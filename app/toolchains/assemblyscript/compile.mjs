@@ -15,12 +15,14 @@ const LIBRARY_FILE = /^node_modules\/(json-as|xjb-as)\/(?!.*\.\.)[\w./-]+\.ts$/;
 const here = import.meta.dirname;
 
 const source = readFileSync(0, "utf8").replace(/^\uFEFF/, "");
-const glue = readFileSync(join(here, "glue.ts"), "utf8");
+// What the compiler is given beside the author's source, by the names that it asks for.
+const ours = { "glue.ts": "glue.ts", "node_modules/kiln/index.ts": "kiln.ts" };
+const made = {};
 const found = { inSource: [], elsewhere: [], log: [], crash: "" };
 
 function readFile(name) {
   if (name === "source.ts") return source;
-  if (name === "glue.ts") return glue;
+  if (name in ours) return readFileSync(join(here, ours[name]), "utf8");
   if (!LIBRARY_FILE.test(name)) return null;
   try {
     return readFileSync(join(here, name), "utf8");
@@ -30,7 +32,54 @@ function readFile(name) {
 }
 
 function writeFile(name, content) {
-  if (name === "module.wasm") writeFileSync(name, content);
+  made[name] = content;
+}
+
+// The numbers of a source map: five bits a digit, the lowest first, a sixth for "more follows"; the sign is the last bit.
+const DIGITS = new Map(Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", (digit, i) => [digit, i]));
+
+function numbers(segment) {
+  const read = [];
+  let value = 0;
+  let shift = 0;
+  for (const digit of segment) {
+    const bits = DIGITS.get(digit);
+    value += (bits & 31) << shift;
+    shift += 5;
+    if (bits & 32) continue;
+    read.push(value & 1 ? -(value >> 1) : value >> 1);
+    value = shift = 0;
+  }
+  return read;
+}
+
+// The compiler's source map as the table that the runtime reads: where in the module which place of the source begins.
+function lineTable({ sources, mappings }) {
+  const rows = [];
+  let [offset, file, line, column] = [0, 0, 0, 0];
+  let before = "";
+  for (const segment of mappings.split(",")) {
+    const [further, files = 0, lines = 0, columns = 0] = numbers(segment);
+    [offset, file, line, column] = [offset + further, file + files, line + lines, column + columns];
+    const place = sources[file] === "source.ts" ? [line + 1, column + 1] : [0, 0];
+    if (String(place) !== before) rows.push(offset, ...place);
+    before = String(place);
+  }
+  return Buffer.concat([Buffer.from("source.ts\n"), Buffer.from(Uint32Array.from(rows).buffer)]);
+}
+
+function unsigned(value) {
+  return value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)];
+}
+
+function customSection(name, content) {
+  const body = Buffer.concat([Buffer.from([name.length]), Buffer.from(name), content]);
+  return Buffer.concat([Buffer.from([0, ...unsigned(body.length)]), body]);
+}
+
+function writeModule() {
+  const table = lineTable(JSON.parse(made["module.wasm.map"]));
+  writeFileSync("module.wasm", Buffer.concat([made["module.wasm"], customSection("kiln.lines", table)]));
 }
 
 function position(start) {
@@ -91,7 +140,7 @@ try {
   const transforms = [];
   if (options[0] === "--transform") transforms.push((await import(options.splice(0, 2)[1])).default);
   const { main } = await import("assemblyscript/asc");
-  const { error } = await main(["glue.ts", "--outFile", "module.wasm", ...options], {
+  const { error } = await main(["glue.ts", "--outFile", "module.wasm", "--sourceMap", ...options], {
     transforms,
     readFile,
     writeFile,
@@ -101,6 +150,7 @@ try {
     stderr: ignored,
   });
   if (error) reportFailure(error);
+  else writeModule();
   process.exit(error ? 1 : 0);
 } catch (error) {
   reportCrash(error);

@@ -1,11 +1,17 @@
 """Compiles AssemblyScript in the jail, by one node process (`compile.mjs`)."""
 
-from app.toolchains.assemblyscript import packages
+from pathlib import Path
+
 from app.toolchains.diagnostics import readable, source_failed, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult, run
 from app.toolchains.node import ENVIRONMENT, node
+from app.toolchains.npm import Packages
 from app.toolchains.toolchain import Compiled, Toolchain
+
+_FOLDER = Path(__file__).parent
+#: The compiler, and the library that authors may import.
+PACKAGES = Packages(_FOLDER)
 
 _MODULE, _ERRORS, _LOG = "module.wasm", "errors.txt", "log.txt"
 # The start function is exported, so that what runs before `handle` runs under the runtime's limits and error handling.
@@ -27,20 +33,20 @@ class AssemblyScript(Toolchain):
 
     def version(self) -> str:
         """The pinned version of asc."""
-        return packages.pinned("assemblyscript")
+        return PACKAGES.pinned("assemblyscript")
 
-    def installed(self) -> bool:
+    def missing(self) -> str | None:
         """Whether node and the pinned packages are there."""
         try:
             node()
-        except ToolchainMissing:
-            return False
-        return packages.installed()
+        except ToolchainMissing as missing:
+            return f"{missing}."
+        return None if PACKAGES.installed() else "Its packages are not installed: run python -m app.toolchains.install."
 
-    def compile(self, source: bytes) -> Compiled:
+    def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile one source file. Its text decides alone: there are no options for its author."""
-        if not self.installed():
-            raise ToolchainMissing("AssemblyScript is not installed: run python -m app.toolchains.install")
+        if reason := self.missing():
+            raise ToolchainMissing(reason)
         try:
             text = source.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -48,11 +54,11 @@ class AssemblyScript(Toolchain):
         # The transform costs a second, which a source that does not import the library need not pay.
         flags = (*_JSON_FLAGS, *_FLAGS) if "json-as" in text else _FLAGS
         result = run(
-            [str(node()), *_NODE_FLAGS, *_permissions(), str(packages.FOLDER / "compile.mjs"), *flags],
+            [str(node()), *_NODE_FLAGS, *_permissions(), str(_FOLDER / "compile.mjs"), *flags],
             stdin=source,
             outputs=[_MODULE, _ERRORS, _LOG],
             environment=ENVIRONMENT,
-            readable=[packages.FOLDER, node().parents[1]],
+            readable=[_FOLDER, node().parents[1]],
             limits=self.limits,
         )
         wasm = result.outputs.get(_MODULE)
@@ -63,7 +69,7 @@ class AssemblyScript(Toolchain):
 
     def _flags(self, flags: tuple[str, ...]) -> tuple[str, ...]:
         """The flags with the library's version, which the artifact depends on as well."""
-        return tuple(f"{flag}@{packages.pinned(flag)}" if flag == "json-as" else flag for flag in flags)
+        return tuple(f"{flag}@{PACKAGES.pinned(flag)}" if flag == "json-as" else flag for flag in flags)
 
     def _failure(self, result: JailResult) -> CompileFailed:
         errors = readable(result.outputs.get(_ERRORS, b""))
@@ -74,4 +80,4 @@ class AssemblyScript(Toolchain):
 
 def _permissions() -> tuple[str, ...]:
     """Node's own bounds on top of the jail's: two folders; no child processes, worker threads or native add-ons."""
-    return ("--permission", f"--allow-fs-read={packages.FOLDER}", "--allow-fs-read=.", "--allow-fs-write=.")
+    return ("--permission", f"--allow-fs-read={_FOLDER}", "--allow-fs-read=.", "--allow-fs-write=.")

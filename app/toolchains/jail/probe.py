@@ -1,6 +1,7 @@
 """What a jailed program must not be able to do, tried by one, in the jail as it is on this machine.
 
-Where the jail is not sound, no compiler of native code should be let loose on what a user wrote.
+A worker does this once when it starts; without a sound jail no compiler of native code is let loose on what a user
+wrote.
 """
 
 import json

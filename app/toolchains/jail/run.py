@@ -18,7 +18,7 @@ _BY_SIGNAL = {-SIGXCPU: Bound.TIME, -SIGXFSZ: Bound.OUTPUT}
 
 def run(
     argv: Sequence[str],
-    *,
+    *then: Sequence[str],
     stdin: bytes = b"",
     files: Mapping[str, bytes] | None = None,
     outputs: Sequence[str] = (),
@@ -29,13 +29,14 @@ def run(
 ) -> JailResult:
     """Run `argv` in a private directory that holds `files`, and bring back what it printed and the `outputs` it left.
 
-    `argv[0]` is an absolute path. The program sees `environment`, HOME, TMPDIR and LANG, and nothing else of the
-    worker's. Outside its directory it may read the system's libraries and what `readable` names; all of it must
-    exist. `scratch` is where the directory is made, by default the system's place for temporary files. Blocks until the
-    program and all it started have ended. Raises JailError when the program could not be run; how it ended is in the
-    result.
+    What is to be done `then` runs there too, each program if the one before ended with 0. A program is named by its
+    absolute path. It sees `environment`, HOME, TMPDIR and LANG, and nothing else of the worker's. Outside its directory
+    it may read the system's libraries and what `readable` names; all of it must exist. `scratch` is where the directory
+    is made, by default the system's place for temporary files. Blocks until the programs and all that they started have
+    ended. Raises JailError when one could not be run; how the last that ran ended is in the result.
     """
-    for path in (Path(argv[0]), *readable):
+    programs = [Path(program[0]) for program in (argv, *then)]
+    for path in (*programs, *readable):
         if not path.is_absolute() or not path.exists():
             message = f"{path} is not there"
             raise JailError(message)
@@ -44,10 +45,10 @@ def run(
         job.write(files or {})
         home = str(job.path)
         command = Command(
-            argv=argv,
+            programs=(argv, *then),
             directory=job.path,
             environment={**(environment or {}), "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
-            readable=(Path(argv[0]), *readable),
+            readable=(*programs, *readable),
         )
         ended = supervise(command, stdin=stdin, limits=limits)
         taken, refused, too_large = _take(job, outputs, limits)

@@ -46,7 +46,7 @@ class Stream:
 class Command:
     """What is to be run, where, and what it may touch there."""
 
-    argv: Sequence[str]
+    programs: Sequence[Sequence[str]]
     directory: Path
     environment: Mapping[str, str]
     readable: Sequence[Path]
@@ -117,7 +117,8 @@ def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
         *(limits.processes, limits.memory_bytes, limits.files_bytes),
     )
     paths = map(str, command.readable)
-    arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *command.argv]
+    programs = [word for program in command.programs for word in (str(len(program)), *program)]
+    arguments = [sys.executable, "-I", "-S", INSIDE, *map(str, numbers), *paths, "--", *programs]
     if not wrap:
         return arguments
     return wrapping.wrapped(arguments, directory=command.directory, readable=command.readable)

@@ -4,8 +4,9 @@ Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are s
 the standard library is needed, of which it imports the little that starts quickly:
 
     main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
-        -- PROGRAM [ARGUMENT …]
+        -- COUNT PROGRAM [ARGUMENT …] [COUNT PROGRAM [ARGUMENT …] …]
 
+Each program comes with the number of words that it takes; those after the first run if the one before ended with 0.
 The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker; USER
 is the id that the job gets if the worker is root. The bounds are those of `JailLimits`, in its units. It writes lines
 to the status descriptor: `started PID`; `lacking NAME` for each of `landlock` and `seccomp` that this kernel has not;
@@ -55,7 +56,7 @@ class Job:
 
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
-        self.program = arguments[end + 1 :]
+        self.programs = _programs(arguments[end + 1 :])
         numbers, self.readable = arguments[:10], arguments[10:end]
         self.status, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
@@ -68,6 +69,15 @@ class Job:
             os.write(self.status, f"{line}\n".encode(errors="replace"))
         except BrokenPipeError:
             return
+
+
+def _programs(words: list[str]) -> list[list[str]]:
+    programs = []
+    while words:
+        count = int(words[0])
+        programs.append(words[1 : count + 1])
+        words = words[count + 1 :]
+    return programs
 
 
 def main(arguments: list[str]) -> int:
@@ -134,10 +144,32 @@ def become(job: Job, supervisor: int) -> NoReturn:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        os.execv(job.program[0], job.program)  # noqa: S606 - this is what the folder is for
+        *first, last = job.programs
+        for program in first:
+            status = os.waitstatus_to_exitcode(os.waitpid(_spawned(program), 0)[1])
+            if status != 0:
+                _end_like(status)
+        os.execv(last[0], last)  # noqa: S606 - this is what the folder is for
     except BaseException as error:  # noqa: BLE001 - nothing may escape into the supervisor's code after the fork
         job.say(f"failed {error}")
         os._exit(EXIT_NOT_STARTED)
+
+
+def _spawned(program: list[str]) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execv(program[0], program)  # noqa: S606 - see above
+        finally:
+            os._exit(EXIT_NOT_STARTED)
+    return child
+
+
+def _end_like(status: int) -> NoReturn:
+    """End as another process did."""
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    os._exit(abs(status))
 
 
 def confine(job: Job, granted: list[str]) -> None:

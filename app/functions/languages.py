@@ -1,0 +1,100 @@
+"""Which languages can be compiled now, by whom, and if not, why: compile workers say so, everybody else reads it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import structlog
+
+from app.functions import queries
+from app.platform import Platform
+from app.toolchains import LANGUAGES, Readiness, State, Toolchain, ToolchainError, toolchain
+from app.toolchains.jail import JailError
+
+log = structlog.get_logger()
+
+#: How often a worker repeats what it said. What is older than three times this is past.
+REPORT_SECONDS: Final = 60
+_PAST_SECONDS: Final = 3 * REPORT_SECONDS
+
+#: When a worker that cannot compile something yet had better be asked again.
+ASK_AGAIN_SECONDS: Final = 1.0
+
+_NOBODY: Final = "No compile worker is running."
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language and whether it can be compiled anywhere."""
+
+    toolchain: Toolchain
+    version: str
+    readiness: Readiness
+
+
+def languages(platform: Platform) -> list[Language]:
+    """Every language as its workers see it: it is as ready as it is at the one that is furthest."""
+    with platform.database.statement() as connection:
+        said = queries.compilers(connection, past_seconds=_PAST_SECONDS)
+    return [_seen(language, said.get(name, {})) for name, language in LANGUAGES.items()]
+
+
+def _seen(language: Toolchain, said: Mapping[State, tuple[str | None, str]]) -> Language:
+    for state in State:
+        if state in said:
+            reason, version = said[state]
+            return Language(language, version, Readiness(state, reason))
+    return Language(language, language.version(), Readiness(State.MISSING, _NOBODY))
+
+
+def readiness(platform: Platform, name: str) -> Readiness:
+    """Whether this machine can compile a language now, or whether another can: then this one is to leave it alone."""
+    here = toolchain(name).readiness(platform.toolchains)
+    if here.state is not State.MISSING:
+        return here
+    with platform.database.statement() as connection:
+        elsewhere = queries.compilers(connection, past_seconds=_PAST_SECONDS).get(name, {})
+    return Readiness(State.PREPARING) if {State.READY, State.PREPARING} & elsewhere.keys() else here
+
+
+def serve(platform: Platform, worker: str) -> NoReturn:
+    """Prepare the languages, and go on saying how far they are for as long as the worker runs."""
+    failed = prepare(platform, worker)
+    while True:
+        time.sleep(REPORT_SECONDS)
+        _report(platform, worker, failed)
+
+
+def prepare(platform: Platform, worker: str) -> Mapping[str, str]:
+    """Build what the compilations of each language share, one language after the other, and say how far they are;
+    answers for which that failed, and why.
+    """
+    failed: dict[str, str] = {}
+    _report(platform, worker, failed)
+    for name, language in LANGUAGES.items():
+        if language.readiness(platform.toolchains).state is State.PREPARING:
+            began = time.monotonic()
+            try:
+                language.prepare(platform.toolchains)
+            except (ToolchainError, JailError, OSError) as error:
+                log.exception("language.failed", language=name)
+                failed[name] = f"It could not be prepared on this machine: {error}"
+            else:
+                log.info("language.prepared", language=name, seconds=round(time.monotonic() - began, 1))
+            _report(platform, worker, failed)
+    return failed
+
+
+def _report(platform: Platform, worker: str, failed: Mapping[str, str]) -> None:
+    rows = []
+    for name, language in LANGUAGES.items():
+        here = language.readiness(platform.toolchains)
+        if name in failed and here.state is State.PREPARING:
+            here = Readiness(State.MISSING, failed[name])
+        rows.append({"language": name, "state": here.state, "reason": here.reason, "version": language.version()})
+    try:
+        with platform.database.statement() as connection:
+            queries.report_compilers(connection, worker, rows, past_seconds=_PAST_SECONDS)
+    except Exception:
+        log.exception("language.not_reported")
