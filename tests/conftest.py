@@ -18,6 +18,7 @@ from app.factory import create_app
 from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import Settings, load_settings
+from app.toolchains import LANGUAGES
 from tests.toolchains.running import SHARED
 from tests.workbench import Workbench
 
@@ -28,6 +29,16 @@ for name in [name for name in os.environ if name.startswith("KILN_") or name == 
     del os.environ[name]
 
 _numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Build what compilations share before the first test, once for all processes: it takes a minute or two, in which
+    every worker that a test starts would build it, and keep the tests waiting.
+    """
+    if not hasattr(config, "workerinput"):
+        for language in LANGUAGES.values():
+            if language.missing() is None:
+                language.prepare(SHARED)
 
 
 @pytest.fixture(autouse=True)
