@@ -40,6 +40,12 @@ def languages(platform: Platform) -> list[Language]:
     return [_seen(language, said.get(name, {})) for name, language in LANGUAGES.items()]
 
 
+def is_preparing(platform: Platform, name: str) -> bool:
+    """Whether workers are still building what a language's compilations share, and none can compile it yet."""
+    seen = next(language for language in languages(platform) if language.toolchain.language == name)
+    return seen.readiness.state is State.PREPARING
+
+
 def _seen(language: Toolchain, said: Mapping[State, tuple[str | None, str]]) -> Language:
     for state in State:
         if state in said:

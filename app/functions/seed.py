@@ -1,5 +1,5 @@
 """`python -m app.functions.seed`: register the examples of `examples/` that are not there yet and wait until they are
-compiled.
+compiled, but for those whose languages are still being prepared: these follow.
 
 Prints one JSON line for each: `{"name", "id", "status", "input"}`.
 """
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from app.functions import queries, service
 from app.functions.domain import FunctionLimits, NameTaken, VersionStatus
+from app.functions.languages import is_preparing
 from app.functions.service import Code
 from app.identity import new_id
 from app.logs import configure_logs
@@ -45,14 +46,20 @@ def seed(platform: Platform) -> list[tuple[UUID, dict[str, Any]]]:
 
 
 def await_compilation(platform: Platform, function_id: UUID) -> str:
-    """The status that a function's first version ends in, or has when patience ends."""
+    """The status that a function's first version ends in, or has when patience ends, or while its language is being
+    prepared.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with platform.database.transaction() as session:
             found = queries.find(session, function_id)
-        status = found[1].status if found else "DELETED"
-        if status not in {VersionStatus.PENDING, VersionStatus.COMPILING} or time.monotonic() > deadline:
-            return status
+        if found is None:
+            return "DELETED"
+        version = found[1]
+        if version.status not in {VersionStatus.PENDING, VersionStatus.COMPILING} or time.monotonic() > deadline:
+            return version.status
+        if is_preparing(platform, version.language):
+            return version.status
         time.sleep(0.1)
 
 

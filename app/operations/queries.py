@@ -102,6 +102,10 @@ PURGE_ARTIFACTS = """
 DELETE FROM artifacts
 WHERE created_at < now() - interval '1 hour' AND NOT EXISTS (SELECT FROM versions WHERE artifact_digest = digest)
 """
+PURGE_LAYERS = """
+DELETE FROM layers
+WHERE created_at < now() - interval '1 hour' AND NOT EXISTS (SELECT FROM versions WHERE layer_digest = digest)
+"""
 
 
 def queues(connection: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -184,5 +188,6 @@ def purge_functions(connection: Connection) -> int:
 
 
 def purge_artifacts(connection: Connection) -> int:
-    """Delete artifacts that no version uses."""
-    return connection.exec_driver_sql(PURGE_ARTIFACTS).rowcount
+    """Delete artifacts and layers that no version uses."""
+    purged = (connection.exec_driver_sql(statement).rowcount for statement in (PURGE_ARTIFACTS, PURGE_LAYERS))
+    return sum(purged)
