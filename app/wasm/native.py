@@ -6,6 +6,7 @@ process that loads it. So it travels with a seal whose key the jail never holds,
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from pathlib import Path
 
 import wasmtime
@@ -13,26 +14,40 @@ import wasmtime
 from app.wasm.engine import engine
 from app.wasm.errors import ModuleRefused, NativeCodeRefused
 from app.wasm.limits import MIB
+from app.wasm.lines import without_lines
 from app.wasm.sections import Bounds, check_bounds
 from app.wasm.shapes import Shape, shape_of
 
 _KEY_BYTES = 16
 
 
-def precompile(wasm: bytes, *, max_functions: int = 20_000, max_bytes: int = 16 * MIB) -> tuple[bytes, Shape]:
-    """The native code of `wasm` for this machine, and its shape.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A module without what it said of its lines, its native code for this machine, the table of its lines (see
+    `lines`), and its shape.
+    """
+
+    wasm: bytes
+    native: bytes
+    lines: bytes
+    shape: Shape
+
+
+def precompile(wasm: bytes, *, max_functions: int = 20_000, max_bytes: int = 16 * MIB) -> Made:
+    """The native code of `wasm` for this machine.
 
     Raises `ModuleRefused` for a module that is too large or not valid, `UnsupportedModule` for one that has no known
     shape. Costs memory and time that only the caller's jail bounds.
     """
     check_bounds(wasm, Bounds(wasm_bytes=max_bytes, functions=max_functions))
+    stripped, lines = without_lines(wasm)
     try:
-        wasmtime.Module.validate(engine(), wasm)
-        module = wasmtime.Module(engine(), wasm)
+        wasmtime.Module.validate(engine(), stripped)
+        module = wasmtime.Module(engine(), stripped)
     except wasmtime.WasmtimeError as error:
         raise ModuleRefused(str(error).strip().splitlines()[-1].strip()) from error
     shape = shape_of(module)
-    return bytes(module.serialize()), shape
+    return Made(stripped, bytes(module.serialize()), lines, shape)
 
 
 def seal(native: bytes, key: bytes, identity: str) -> bytes:

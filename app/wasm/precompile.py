@@ -19,7 +19,6 @@ import wasmtime
 
 from app.wasm.engine import configuration_key
 from app.wasm.errors import ModuleRefused, PrecompileFailed, WasmError
-from app.wasm.lines import without_lines
 from app.wasm.native import precompile
 from app.wasm.outcome import plain
 from app.wasm.shapes import Shape
@@ -74,20 +73,19 @@ def main(arguments: list[str]) -> int:
 def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
     wasm = wasm_of_text(given) if is_text else given
     try:
-        wasm, lines = without_lines(wasm)
-        native, shape = precompile(wasm)
+        made = precompile(wasm)
     except WasmError as error:
         # The binary has lost the lines of its text, so what is wrong with it is said of the whole.
         raise ModuleRefused(f"source.wat:1:1: {error}" if is_text else str(error)) from error
     header = {
         "ok": True,
-        "shape": shape,
+        "shape": made.shape,
         "configuration": _configuration(),
-        "wasm_bytes": len(wasm),
-        "native_bytes": len(native),
-        "lines_bytes": len(lines),
+        "wasm_bytes": len(made.wasm),
+        "native_bytes": len(made.native),
+        "lines_bytes": len(made.lines),
     }
-    return header, wasm + native + lines
+    return header, made.wasm + made.native + made.lines
 
 
 def _refused(message: str) -> dict[str, Any]:

@@ -29,13 +29,13 @@ def compile_in_child(given: bytes, *arguments: str) -> bytes:
 
 
 def test_native_code_runs_from_its_file(tmp_path: Path) -> None:
-    native, shape = precompile(WASM)
+    made = precompile(WASM)
     path = tmp_path / "echo.native"
-    path.write_bytes(native)
+    path.write_bytes(made.native)
 
     outcome = run(load(path), "[1]", limits=Limits(), context={}, environment={})
 
-    assert (shape, outcome.output) == (Shape.MEMORY_ABI, "[1]")
+    assert (made.shape, outcome.output) == (Shape.MEMORY_ABI, "[1]")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_seal_holds_for_its_bytes_its_identity_and_its_key() -> None:
 
 
 def test_every_flipped_byte_is_refused() -> None:
-    native, _ = precompile(WASM)
+    native = precompile(WASM).native
     mac = seal(native, KEY, "echo")
     for at in range(0, len(native), 97):
         flipped = bytearray(native)
@@ -144,6 +144,8 @@ def test_the_child_makes_native_code_from_text_and_from_a_module(tmp_path: Path)
         (b"(module (func (result i32) i64.const 1))", ["--wat"], "source.wat:1:1: type mismatch: expected i32"),
         (b"(module)", ["--wat"], "source.wat:1:1: The module must export"),
         (b"nonsense", [], "This is not a WebAssembly module"),
+        # Its size and its kind are looked at before what it says of its lines.
+        (b"\0asm\x0d\0\1\0\0\x0c\x0b.debug_line", [], "Only core WebAssembly modules of version 1 run here"),
     ],
 )
 def test_the_child_says_what_is_wrong_and_where(given: bytes, arguments: list[str], message: str) -> None:
@@ -161,11 +163,12 @@ def test_the_child_says_what_is_wrong_and_where(given: bytes, arguments: list[st
         b"[]\n",
         b"\xff\n",
         b'{"ok": true}\n',
-        b'{"ok": true, "shape": "MEMORY_ABI", "wasm_bytes": 1, "native_bytes": 9}\nabc',
-        b'{"ok": true, "shape": "MEMORY_ABI", "wasm_bytes": -1, "native_bytes": 4}\nabc',
-        b'{"ok": true, "shape": "OTHER", "wasm_bytes": 1, "native_bytes": 2}\nabc',
-        b'{"ok": true, "shape": ["x"], "wasm_bytes": 1, "native_bytes": 2}\nabc',
-        b'{"ok": true, "shape": "MEMORY_ABI", "configuration": "other", "wasm_bytes": 1, "native_bytes": 2}\nabc',
+        b'{"ok": true, "shape": "MEMORY_ABI", "wasm_bytes": 1, "native_bytes": 9, "lines_bytes": 0}\nabc',
+        b'{"ok": true, "shape": "MEMORY_ABI", "wasm_bytes": -1, "native_bytes": 4, "lines_bytes": 0}\nabc',
+        b'{"ok": true, "shape": "OTHER", "wasm_bytes": 1, "native_bytes": 2, "lines_bytes": 0}\nabc',
+        b'{"ok": true, "shape": ["x"], "wasm_bytes": 1, "native_bytes": 2, "lines_bytes": 0}\nabc',
+        b'{"ok": true, "shape": "MEMORY_ABI", "configuration": "other", "wasm_bytes": 1, "native_bytes": 2, '
+        b'"lines_bytes": 0}\nabc',
         b"[" * 30_000 + b"\n",
     ],
 )
