@@ -36,8 +36,10 @@ class Counted:
     seconds: float = 0.0
 
     @property
-    def durable(self) -> int:
-        """Transactions whose commit waited for the disk."""
+    def commits(self) -> int:
+        """Transactions that wrote, but for the event writer's. Those that claim do not wait for the disk; how often
+        anything did is in `syncs`.
+        """
         return self.writing - self.statements[EVENT_WRITER]
 
 

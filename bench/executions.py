@@ -180,7 +180,7 @@ def print_counts(name: str, counted: Counted, executions: int) -> None:
     apart = counted.statements[EVENT_WRITER]
     statements = counted.statements.total() - apart
     print(
-        f"{name:<34} {statements / executions:.2f} statements, {counted.durable / executions:.2f} durable commits, "
+        f"{name:<34} {statements / executions:.2f} statements, {counted.commits / executions:.2f} commits, "
         f"{counted.syncs / executions:.2f} flushes; {apart / executions:.2f} statements of events"
     )
 

@@ -18,7 +18,7 @@ from app.factory import create_app
 from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import Settings, load_settings
-from app.toolchains import LANGUAGES
+from app.toolchains import LANGUAGES, State
 from tests.toolchains.running import SHARED
 from tests.workbench import Workbench
 
@@ -36,8 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
     every worker that a test starts would build it, and keep the tests waiting.
     """
     if not hasattr(config, "workerinput"):
-        for language in LANGUAGES.values():
-            if language.missing() is None:
+        for name, language in LANGUAGES.items():
+            if language.readiness(SHARED).state is State.PREPARING:
+                print(f"building what compilations of {name} share")
                 language.prepare(SHARED)
 
 
