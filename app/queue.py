@@ -107,6 +107,11 @@ def put_off(session: Session, delivery: Delivery, *, seconds: float) -> None:
     release(connection, delivery, delay_seconds=seconds)
 
 
+def consumes(consumer: Any, queue: Queue) -> bool:
+    """Whether a worker, seen as Celery's consumer, takes messages from a queue."""
+    return queue in consumer.task_consumer.channel.active_queues
+
+
 def create_celery(
     broker_url: str,
     *,

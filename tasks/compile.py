@@ -12,7 +12,7 @@ from app.broker import Delivery
 from app.functions import artifacts, compiling
 from app.functions.languages import serve
 from app.platform import Platform
-from app.queue import Queue, Task
+from app.queue import Queue, Task, consumes
 from tasks.attempt import attempt
 from tasks.revoked import when_revoked
 from tasks.warm import announce
@@ -47,5 +47,5 @@ def _sweep(**_kwargs: object) -> None:
 
 def _prepare_languages(platform: Platform, sender: Any) -> None:
     """In a worker of the compile queue, once it is ready: build what compilations share, beside its work."""
-    if Queue.COMPILE in sender.task_consumer.channel.active_queues:
+    if consumes(sender, Queue.COMPILE):
         Thread(target=serve, args=(platform, sender.hostname), name="languages", daemon=True).start()

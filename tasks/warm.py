@@ -13,7 +13,7 @@ from celery.worker.control import control_command
 
 from app.executions import warming
 from app.platform import Platform
-from app.queue import Queue
+from app.queue import Queue, consumes
 
 log = structlog.get_logger()
 
@@ -34,20 +34,16 @@ def register_warm(platform: Platform) -> None:
     @control_command(name=COMMAND, args=[("artifact", str)], signature="<artifact>")
     def warm(state: Any, artifact: str) -> dict[str, str]:
         """Bring an artifact's native code to this machine's disk."""
-        if not _executes(state.consumer):
+        if not consumes(state.consumer, Queue.EXECUTE):
             return {"ok": "nothing is executed here"}
         _in_background(platform, [artifact])
         return {"ok": f"{artifact} will be at hand"}
 
     def begin(sender: Any, **_more: object) -> None:
-        if _executes(sender):
+        if consumes(sender, Queue.EXECUTE):
             _in_background(platform, None)
 
     worker_ready.connect(begin, weak=False)
-
-
-def _executes(consumer: Any) -> bool:
-    return Queue.EXECUTE in consumer.task_consumer.channel.active_queues
 
 
 def _in_background(platform: Platform, digests: Sequence[str] | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from app.functions import queries
+from app.functions.domain import digest_of
 from app.platform import Platform
 from app.toolchains import jail
 from app.wasm import lines, precompile
@@ -40,11 +41,6 @@ def build(wasm: bytes) -> Artifact:
     result = jail.run(precompile.COMMAND, stdin=wasm, readable=precompile.READABLE, limits=limits)
     made = precompile.parse_reply(result.stdout)
     return Artifact(digest_of(made.wasm), made.wasm, made.native, made.lines)
-
-
-def digest_of(content: bytes) -> str:
-    """The name of what is kept by its content."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def is_built(platform: Platform, wasm: bytes) -> bool:

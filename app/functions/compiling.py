@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.broker import Delivery
 from app.functions import artifacts, languages, queries
-from app.functions.domain import MAX_DELIVERIES, VersionStatus
+from app.functions.domain import MAX_DELIVERIES, VersionStatus, digest_of
 from app.functions.models import Version
 from app.platform import Platform
 from app.queue import put_off, settle
@@ -98,10 +98,8 @@ def _compile(platform: Platform, version: Version) -> Built | Failure:
         return Built(compiled, None if is_shared else artifacts.build(compiled.wasm))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
-    except ToolchainMissing as error:
-        return Failure(f"source.{language.extension}:1:1: {error}")
-    except PrecompileFailed as error:
-        return Failure(f"source.{language.extension}:1:1: {error}")
+    except (ToolchainMissing, PrecompileFailed) as error:
+        return Failure(f"{language.source_name}:1:1: {error}")
 
 
 def _finish(
@@ -141,7 +139,7 @@ def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *
 
 
 def _store_layer(session: Session, content: bytes, *, now: datetime) -> str:
-    digest = artifacts.digest_of(content)
+    digest = digest_of(content)
     queries.store_layer(session, digest=digest, content=content, now=now)
     return digest
 
@@ -151,12 +149,14 @@ def _record_failure(version: Version, failure: Failure) -> None:
 
 
 def _record(version: Version, built: Built) -> None:
-    """Its sizes are those of what is its own."""
+    """Its sizes and its lines are those of what is its own: the layer, where it shares the module."""
     compiled, artifact = built.compiled, built.artifact
     version.status = VersionStatus.READY
-    version.artifact_digest = artifacts.digest_of(compiled.wasm) if artifact is None else artifact.digest
-    version.wasm_bytes = len(compiled.wasm if compiled.layer is None else compiled.layer)
-    version.lines = artifact.lines if artifact is not None and compiled.layer is None else None
-    version.native_bytes = len(artifact.native) if artifact is not None and compiled.layer is None else 0
+    version.artifact_digest = digest_of(compiled.wasm) if artifact is None else artifact.digest
+    if compiled.layer is not None:
+        version.wasm_bytes, version.native_bytes = len(compiled.layer), 0
+    elif artifact is not None:
+        version.wasm_bytes, version.native_bytes = len(artifact.wasm), len(artifact.native)
+        version.lines = artifact.lines
     version.toolchain, version.toolchain_version = compiled.toolchain, compiled.toolchain_version
     version.flags, version.compile_log = list(compiled.flags), compiled.log

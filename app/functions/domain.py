@@ -1,5 +1,6 @@
 """Names, states and limits of functions. Plain Python."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,6 +48,11 @@ MOST = FunctionLimits(timeout_ms=60_000, memory_mb=256)
 def function_status(active_version: int | None, latest: VersionStatus) -> VersionStatus:
     """READY as soon and as long as any version is active; before that, the state of the latest version."""
     return VersionStatus.READY if active_version is not None else latest
+
+
+def digest_of(content: bytes) -> str:
+    """What names a source, an artifact or a layer: its sha256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class FunctionError(Exception):

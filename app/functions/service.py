@@ -1,6 +1,5 @@
 """The verbs of functions as users know them: register, read, change, remove. Compilation is in `compiling`."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from app.functions.domain import (
     SourceTooLarge,
     UnknownFunction,
     VersionStatus,
+    digest_of,
 )
 from app.functions.languages import languages as languages_of
 from app.functions.models import Function, Version
@@ -157,7 +157,7 @@ def _add_version(session: Session, function: Function, code: Code, correlation_i
         number=function.latest_version,
         language=code.language,
         source=code.source,
-        source_digest=hashlib.sha256(code.source).hexdigest(),
+        source_digest=digest_of(code.source),
         status=VersionStatus.PENDING,
         compile_attempts=0,
         created_at=queries.now(session),

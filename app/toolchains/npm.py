@@ -4,15 +4,12 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from app.toolchains.errors import InstallFailed
+from app.toolchains.fetching import fetch
 from app.toolchains.node import node, npm
-
-_INSTALL_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -64,14 +61,4 @@ class Packages:
         command = [str(node()), str(npm()), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         # Packages' programs start with `#!/usr/bin/env node`, and this node need not be the system's.
         environment = {**os.environ, "PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        try:
-            ended = subprocess.run(
-                command, cwd=self.folder, env=environment, capture_output=True, timeout=_INSTALL_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            message = f"npm did not finish within {_INSTALL_SECONDS} s"
-            raise InstallFailed(message) from error
-        if ended.returncode != 0:
-            reason = ended.stderr.decode(errors="replace").strip() or f"exit code {ended.returncode}"
-            message = f"npm ci failed: {reason}"
-            raise InstallFailed(message)
+        fetch("npm ci", command, folder=self.folder, environment=environment)

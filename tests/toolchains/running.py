@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 import wasmtime
 
-from app.toolchains import LANGUAGES
+from app.toolchains import LANGUAGES, CompileFailed
 from app.toolchains.toolchain import Compiled
 from app.wasm.engine import engine
 from app.wasm.layer import Layer
@@ -60,6 +61,15 @@ def execute(
     )
     place = outcome.location or place_of(function.lines, outcome.frames)
     return replace(outcome, location=place)
+
+
+def refused(language: str, source: str) -> CompileFailed:
+    """Compile a source that is none, and answer why."""
+    toolchain = LANGUAGES[language]
+    toolchain.prepare(SHARED)
+    with pytest.raises(CompileFailed) as failed:
+        toolchain.compile(source.encode(), shared=SHARED)
+    return failed.value
 
 
 def call(wasm: bytes, text: str) -> Outcome:

@@ -4,16 +4,8 @@ import json
 
 import pytest
 
-from app.toolchains import LANGUAGES, CompileFailed
 from app.wasm.outcome import Failure
-from tests.toolchains.running import SHARED, compiled, execute
-
-
-def failure(source: str, language: str = "c") -> CompileFailed:
-    LANGUAGES[language].prepare(SHARED)
-    with pytest.raises(CompileFailed) as failed:
-        LANGUAGES[language].compile(source.encode(), shared=SHARED)
-    return failed.value
+from tests.toolchains.running import compiled, execute, refused
 
 
 @pytest.mark.parametrize(
@@ -30,20 +22,20 @@ def failure(source: str, language: str = "c") -> CompileFailed:
     ],
 )
 def test_an_error_has_its_line_and_column(language: str, source: str, place: str, message: str) -> None:
-    first = failure(source, language).diagnostics.splitlines()[0]
+    first = refused(language, source).diagnostics.splitlines()[0]
     assert first.startswith(f"source.{language}:{place}: ")
     assert message in first
 
 
 @pytest.mark.parametrize("language", ["c", "cpp"])
 def test_a_source_without_a_handle_is_told_what_is_wanted(language: str) -> None:
-    said = failure("int answer(void) { return 42; }\n", language).diagnostics
+    said = refused(language, "int answer(void) { return 42; }\n").diagnostics
     assert said.startswith(f"source.{language}:1:1: there is no function `")
     assert "handle" in said
 
 
 def test_what_nothing_defines_is_named() -> None:
-    said = failure("char *other(void);\nchar *handle(const char *input) { return other(); }\n").diagnostics
+    said = refused("c", "char *other(void);\nchar *handle(const char *input) { return other(); }\n").diagnostics
     assert said == "source.c:1:1: nothing defines other"
 
 
@@ -59,7 +51,7 @@ def test_what_nothing_defines_is_named() -> None:
     ],
 )
 def test_a_source_cannot_read_the_machine(line: str) -> None:
-    error = failure(f"{line}\nchar *handle(const char *input) {{ return 0; }}\n")
+    error = refused("c", f"{line}\nchar *handle(const char *input) {{ return 0; }}\n")
     assert "root:" not in error.diagnostics + error.log
     assert "PATH=" not in error.diagnostics + error.log
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.toolchains import LANGUAGES, CompileFailed
 from app.wasm.limits import Limits
 from app.wasm.outcome import Failure, Outcome
-from tests.toolchains.running import SHARED, compiled, execute
+from tests.toolchains.running import compiled, execute, refused
 
 
 def invoke(source: str, given: Any = None, **limits: int) -> Outcome:
@@ -20,13 +19,6 @@ def answer(source: str, given: Any = None) -> Any:
     outcome = invoke(source, given)
     assert outcome.output is not None, outcome
     return json.loads(outcome.output)
-
-
-def failure(source: str) -> CompileFailed:
-    LANGUAGES["javascript"].prepare(SHARED)
-    with pytest.raises(CompileFailed) as failed:
-        LANGUAGES["javascript"].compile(source.encode(), shared=SHARED)
-    return failed.value
 
 
 @pytest.mark.parametrize(
@@ -56,7 +48,7 @@ def test_a_handle_is_exported_in_any_way(source: str) -> None:
     ],
 )
 def test_a_source_that_cannot_be_read_says_why(source: str, place: str, message: str) -> None:
-    said = failure(source).diagnostics
+    said = refused("javascript", source).diagnostics
     assert said.startswith(place)
     assert message in said
 

@@ -4,16 +4,8 @@ import json
 
 import pytest
 
-from app.toolchains import LANGUAGES, CompileFailed
 from app.wasm.outcome import Failure
-from tests.toolchains.running import SHARED, compiled, execute
-
-
-def failure(source: str) -> CompileFailed:
-    LANGUAGES["typescript"].prepare(SHARED)
-    with pytest.raises(CompileFailed) as failed:
-        LANGUAGES["typescript"].compile(source.encode(), shared=SHARED)
-    return failed.value
+from tests.toolchains.running import compiled, execute, refused
 
 
 @pytest.mark.parametrize(
@@ -31,7 +23,7 @@ def failure(source: str) -> CompileFailed:
     ],
 )
 def test_what_is_wrong_has_its_place(source: str, line: str) -> None:
-    assert failure(source).diagnostics.startswith(line)
+    assert refused("typescript", source).diagnostics.startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +37,7 @@ def test_what_is_wrong_has_its_place(source: str, line: str) -> None:
     ],
 )
 def test_a_source_cannot_read_the_machine(line: str) -> None:
-    error = failure(f"{line}\nexport default () => 1;\n")
+    error = refused("typescript", f"{line}\nexport default () => 1;\n")
     assert "root:" not in error.diagnostics + error.log
     assert "localhost" not in error.diagnostics + error.log
 

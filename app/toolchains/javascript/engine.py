@@ -26,7 +26,7 @@ _READABLE = (Path(sys.prefix), Path(sys.base_prefix), _FOLDER)
 _REFUSED = 3
 _LAYER, _LOG = "layer.bin", "log.txt"
 
-_FLAGS = ("-O2", "-D_GNU_SOURCE", "-D_WASI_EMULATED_MMAN", "-DNDEBUG", "-w")
+_FLAGS = ("-O2", "-D_GNU_SOURCE", "-DNDEBUG", "-w")
 _LIBRARIES = ("libc.a", "libzigc.a", "libcompiler_rt.a")
 _PLACE = re.compile(r"^(source\.\w+:\d+(?::\d+)?)$", re.MULTILINE)
 

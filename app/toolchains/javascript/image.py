@@ -127,10 +127,10 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _unsigned(value: int) -> bytes:
-    """LEB128."""
+def _unsigned(value: int, *, sign: int = 0x80) -> bytes:
+    """LEB128 of a number that is not negative; `sign` is the bit that the last byte must leave free."""
     written = bytearray()
-    while value >= 0x80:
+    while value >= sign:
         written.append(value & 0x7F | 0x80)
         value >>= 7
     written.append(value)
@@ -138,13 +138,8 @@ def _unsigned(value: int) -> bytes:
 
 
 def _signed(value: int) -> bytes:
-    """Signed LEB128 of a number that is not negative."""
-    written = bytearray()
-    while value >= 0x40:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    """The same in signed LEB128, whose last byte has the sign in its seventh bit."""
+    return _unsigned(value, sign=0x40)
 
 
 def _u32(value: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -10,44 +9,39 @@ from pathlib import Path
 from typing import Final
 
 from app.toolchains.errors import InstallFailed
+from app.toolchains.fetching import fetch
+from app.toolchains.parts import Part
 
 VERSION: Final = "0.17.0.2"
 _SHA256: Final = "43d2e48272208721a7aaea8e3f02d4b9318f12ef20cc4f5421b59d9a470706ef"
 _ARCHIVE: Final = f"quickjs_ng-{VERSION}"
-_FETCH_SECONDS = 600
 
-_FOLDER = Path(__file__).parent / "quickjs"
 #: What is compiled; the rest is included.
 SOURCES: Final = ("dtoa.c", "libregexp.c", "libunicode.c", "quickjs.c")
+
+_FOLDER = Path(__file__).parent / "quickjs"
 
 
 def folder() -> Path:
     """Where the source lies once it is installed."""
-    return _FOLDER / VERSION
+    return _SOURCE.folder(_FOLDER)
 
 
 def installed() -> bool:
     """Whether exactly the pinned version is there."""
-    return folder().is_dir()
+    return _SOURCE.is_made(_FOLDER)
 
 
 def install() -> None:
     """Fetch it with pip unless it is there; raises InstallFailed with pip's own reason."""
-    if installed():
-        return
+    _SOURCE.make(_FOLDER)
+
+
+def _unpack(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        archive = _fetched(Path(scratch))
-        with tarfile.open(archive) as packed:
+        with tarfile.open(_fetched(Path(scratch))) as packed:
             packed.extractall(scratch, filter="data")
-        _FOLDER.mkdir(exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=_FOLDER, prefix="."))
-        shutil.copytree(Path(scratch) / _ARCHIVE / "upstream-quickjs", draft / VERSION)
-        try:
-            (draft / VERSION).rename(folder())
-        except OSError as error:
-            if not installed():
-                raise InstallFailed(str(error)) from error
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(Path(scratch) / _ARCHIVE / "upstream-quickjs", folder, dirs_exist_ok=True)
 
 
 def _fetched(scratch: Path) -> Path:
@@ -55,12 +49,12 @@ def _fetched(scratch: Path) -> Path:
     wanted.write_text(f"quickjs-ng=={VERSION} --hash=sha256:{_SHA256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--no-binary", "quickjs-ng", "--require-hashes", "-r", str(wanted), "--dest", str(scratch)]
-    try:
-        ended = subprocess.run(command, capture_output=True, timeout=_FETCH_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        message = f"pip did not finish within {_FETCH_SECONDS} s"
-        raise InstallFailed(message) from error
+    fetch("pip download", command)
     archive = scratch / f"{_ARCHIVE}.tar.gz"
-    if ended.returncode != 0 or hashlib.sha256(archive.read_bytes()).hexdigest() != _SHA256:
-        raise InstallFailed(f"pip download failed: {ended.stderr.decode(errors='replace').strip()}")
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != _SHA256:
+        message = f"pip download brought another {archive.name} than was asked for"
+        raise InstallFailed(message)
     return archive
+
+
+_SOURCE = Part("quickjs", (VERSION, _SHA256), _unpack)
