@@ -10,6 +10,7 @@ from app.toolchains.javascript.toolchain import JavaScript
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.wasm import Wasm
 from app.toolchains.wat import Wat
+from app.toolchains.zig.toolchain import Zig
 
 LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
     {
@@ -19,6 +20,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "javascript": JavaScript(),
         "wat": Wat(),
         "wasm": Wasm(),
+        "zig": Zig(),
     }
 )
 
