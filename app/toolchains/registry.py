@@ -6,6 +6,7 @@ from types import MappingProxyType
 from app.toolchains.assemblyscript import AssemblyScript
 from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
+from app.toolchains.go.toolchain import Go
 from app.toolchains.javascript.toolchain import JavaScript
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.wasm import Wasm
@@ -17,6 +18,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "assemblyscript": AssemblyScript(),
         "c": C(),
         "cpp": Cpp(),
+        "go": Go(),
         "javascript": JavaScript(),
         "wat": Wat(),
         "wasm": Wasm(),

@@ -19,7 +19,7 @@ from app.toolchains.toolchain import Compiled, Toolchain
 _FOLDER = Path(__file__).parent
 _SIGNATURE: Final = "pub fn handle(allocator: std.mem.Allocator, input: []const u8) ![]const u8"
 
-_TARGET = ("-target", "wasm32-wasi", "-fsingle-threaded", "-fno-compiler-rt")
+_TARGET = ("-target", "wasm32-wasi", "-fsingle-threaded", "-fno-compiler-rt", "-freference-trace=32")
 #: The library is small, the author's source has every check and the lines for the places of panics. Returned errors
 #: have no trace: WebAssembly does not let code know where it was called from.
 _OURS = ("-OReleaseSmall", "-fstrip")

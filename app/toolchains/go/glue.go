@@ -1,0 +1,5 @@
+package main
+
+import "kiln"
+
+func init() { kiln.Serve(Handle) }
