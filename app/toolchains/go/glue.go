@@ -1,5 +1,5 @@
 package main
 
-import "kiln"
+import kilnServes "kiln"
 
-func init() { kiln.Serve(Handle) }
+func init() { kilnServes.Serve(Handle) }

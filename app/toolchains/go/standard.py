@@ -1,6 +1,6 @@
 """The program in the jail that has Go's standard library compiled, by `go list`, and keeps it as a folder of archives.
 
-    standard.py GOROOT      # writes library/, where each package lies by its path, as fmt.a
+standard.py GOROOT      # writes library/, where each package lies by its path, as fmt.a
 """
 
 import os

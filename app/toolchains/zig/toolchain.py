@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from app.toolchains import zig
-from app.toolchains.diagnostics import readable, source_failed, unfinished
+from app.toolchains.diagnostics import readable, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
@@ -70,7 +70,13 @@ def _read_library(folder: Path) -> None:
 
 LIBRARY = Part(
     "zig-library",
-    (zig.version(), *_TARGET, *_OURS, *_AUTHORS, *((_FOLDER / name).read_bytes() for name in ("entry.zig", "kiln.zig"))),
+    (
+        zig.version(),
+        *_TARGET,
+        *_OURS,
+        *_AUTHORS,
+        *((_FOLDER / name).read_bytes() for name in ("entry.zig", "kiln.zig")),
+    ),
     _read_library,
 )
 

@@ -94,12 +94,13 @@ func place(file string, line int) string {
 
 const source = "source.go"
 
-func placeOf(err error) string {
+// Where the innermost of the errors was made that know their place.
+func placeOf(err error) (place string) {
 	var known *placed
-	if errors.As(err, &known) {
-		return known.place
+	for errors.As(err, &known) {
+		place, err = known.place, known.error
 	}
-	return ""
+	return place
 }
 
 // The innermost call in the author's source of a goroutine that panics.

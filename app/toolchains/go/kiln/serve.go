@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"unsafe"
 )
 
@@ -12,6 +13,11 @@ var (
 	input  []byte
 	output []byte
 )
+
+// By default a stack may grow to a gigabyte, and whatever overflows it would first spend the function's memory.
+const mostStackBytes = 16 << 20
+
+func init() { debug.SetMaxStack(mostStackBytes) }
 
 // Serve is called by Kiln's own part of each function, with the author's Handle.
 func Serve[In, Out any](handle func(In) (Out, error)) {
