@@ -82,6 +82,8 @@ const vtable = with(Io.failing.vtable.*, .{
     .fileIsTty = fileIsTty,
     .fileSupportsAnsiEscapeCodes = fileIsTty,
     .fileClose = fileClose,
+    .fileReadPositional = fileReadPositional,
+    .fileWritePositional = fileWritePositional,
     .now = now,
     .clockResolution = clockResolution,
     .sleep = sleep,
@@ -151,6 +153,22 @@ fn fileIsTty(_: ?*anyopaque, _: Io.File) Io.Cancelable!bool {
 }
 
 fn fileClose(_: ?*anyopaque, _: []const Io.File) void {}
+
+/// Writers and readers take this for a stream then.
+fn fileWritePositional(
+    _: ?*anyopaque,
+    _: Io.File,
+    _: []const u8,
+    _: []const []const u8,
+    _: usize,
+    _: u64,
+) Io.File.WritePositionalError!usize {
+    return error.Unseekable;
+}
+
+fn fileReadPositional(_: ?*anyopaque, _: Io.File, _: []const []u8, _: u64) Io.File.ReadPositionalError!usize {
+    return error.Unseekable;
+}
 
 fn clockId(clock: Io.Clock) wasi.clockid_t {
     return if (clock == .real) .REALTIME else .MONOTONIC;
