@@ -42,7 +42,7 @@ pub fn handle(allocator: std.mem.Allocator, input: []const u8) ![]const u8 {
     switch (deed) {
         .fail => deeper(asked.n),
         .panic => @panic("out of order"), // panic
-        .overflow => return text(allocator, asked.n - 1)
+        .overflow => return text(allocator, asked.n - 1),
         .index => return text(allocator, input[asked.n + 200]), // index
         .null_ => return text(allocator, nothing.?), // null_
         .unreachable_ => unreachable, // unreachable_
