@@ -19,6 +19,7 @@ EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text
 
 @cache
 def compiled(file: str, language: str) -> bytes:
+    toolchain(language).prepare(SHARED)
     return toolchain(language).compile((FOLDER / file).read_bytes(), shared=SHARED).wasm
 
 
