@@ -28,6 +28,8 @@ _SECTIONS = (
     *("info", "aranges", "abbrev", "frame", "eh_frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames", "addr"),
     *("str_offsets", "line_str", "loclists", "rnglists", "sup", "gnu_debugaltlink", "types"),
 )
+_FUNCTION_ATTRIBUTES = ("DW_AT_low_pc", "DW_AT_high_pc", "DW_AT_decl_file", "DW_AT_decl_line")
+_FUNCTION = frozenset(_FUNCTION_ATTRIBUTES)
 
 Row = tuple[int, int, int]
 
@@ -99,6 +101,7 @@ def _places(debug: dict[str, bytes]) -> Iterator[tuple[str | None, Row]]:
             continue
         names = [_name(entry) for entry in program.header["file_entry"]]
         first = 0 if program.header["version"] >= 5 else 1
+        functions = sorted(_functions(unit, names, first))
         for entry in program.get_entries():
             state = entry.state
             if state is None:
@@ -107,8 +110,33 @@ def _places(debug: dict[str, bytes]) -> Iterator[tuple[str | None, Row]]:
             name = names[index] if 0 <= index < len(names) and not state.end_sequence else None
             if name is None:
                 yield None, (state.address, 0, 0)
+            elif state.line == 0:
+                yield name, (state.address, _line_of_function(functions, state.address), 0)
             else:
                 yield name, (state.address, state.line, state.column)
+
+
+def _functions(unit: Any, names: list[str | None], first: int) -> Iterator[tuple[int, int, int]]:
+    """The author's functions: their first instruction, the one after their last, and their line.
+
+    What an optimiser has made of several lines has none, and then this is the nearest that is known.
+    """
+    for entry in unit.get_top_DIE().iter_children():
+        known = entry.attributes
+        if entry.tag != "DW_TAG_subprogram" or not _FUNCTION.issubset(known):
+            continue
+        start, end, file, line = (known[name].value for name in _FUNCTION_ATTRIBUTES)
+        if 0 <= file - first < len(names) and names[file - first] is not None:
+            is_length = known["DW_AT_high_pc"].form != "DW_FORM_addr"
+            yield start, start + end if is_length else end, line
+
+
+def _line_of_function(functions: list[tuple[int, int, int]], address: int) -> int:
+    index = bisect_right(functions, (address, 0xFFFF_FFFF, 0)) - 1
+    if index < 0:
+        return 0
+    start, end, line = functions[index]
+    return line if start <= address < end else 0
 
 
 def _name(entry: Any) -> str | None:

@@ -16,7 +16,9 @@ def test_each_language_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_language_says_which_there_are() -> None:
-    with pytest.raises(UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, go, javascript, wat, wasm, zig") as caught:
+    with pytest.raises(
+        UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, go, javascript, wat, wasm, zig"
+    ) as caught:
         toolchain("cobol")
     assert isinstance(caught.value, ToolchainError)
 

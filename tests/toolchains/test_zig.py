@@ -32,7 +32,7 @@ const Deed = enum {
 };
 const Choice = union(enum) { number: u8, text: []const u8 };
 
-pub fn handle(allocator: std.mem.Allocator, input: []const u8) ![]const u8 {
+pub fn handle(allocator: std.mem.Allocator, input: []const u8) ![]const u8 { // handle
     const asked = try std.json.parseFromSliceLeaky(Asked, allocator, input, .{});
     const deed = std.meta.stringToEnum(Deed, asked.do) orelse return error.UnknownDeed;
     var nothing: ?u8 = null;
@@ -135,8 +135,9 @@ def test_a_failure_says_why_and_where(function: Compilation, deed: str, message:
     assert outcome.location.rpartition(":")[0] == line_of(deed)
 
 
-def test_an_overflow_is_no_wrong_number(function: Compilation) -> None:
+def test_of_checks_that_are_one_to_the_optimiser_the_function_is_told(function: Compilation) -> None:
     outcome = ask(function, "overflow", 0)
+    assert outcome.location == line_of("handle")
     assert (outcome.failure, outcome.message) == (Failure.FUNCTION_ERROR, "panic: integer overflow")
 
 
