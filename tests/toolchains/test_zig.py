@@ -1,13 +1,15 @@
 """Zig: what functions may do, how they fail, and what authors are told when a source does not compile."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from app.toolchains import LANGUAGES, CompileFailed, CompilerTimedOut
+from app.toolchains import LANGUAGES, CompileFailed, CompilerOutOfMemory, CompilerTimedOut
 from app.toolchains.jail import JailLimits
 from app.toolchains.zig import home
 from app.toolchains.zig.toolchain import Zig
+from app.wasm.lines import without_lines
 from app.wasm.outcome import Failure, Outcome
 from tests.toolchains.running import SHARED, Compilation, compiled, execute
 
@@ -116,6 +118,14 @@ def test_a_few_lines_are_a_small_module() -> None:
     assert "-OReleaseSafe" in echo.compiled.flags
 
 
+def test_a_module_names_nothing_of_the_machine(function: Compilation) -> None:
+    wasm, lines = without_lines(function.compiled.wasm)
+    assert lines.startswith(b"source.zig\n")
+    assert b"kiln-job" not in wasm
+    assert str(home()).encode() not in wasm
+    assert str(Path(__file__).parents[2]).encode() not in wasm
+
+
 @pytest.mark.parametrize(
     ("deed", "message"),
     [
@@ -222,3 +232,10 @@ def test_a_source_that_never_stops_compiling_is_stopped() -> None:
     source = f"{ECHO}\ncomptime {{\n    @setEvalBranchQuota(4_000_000_000);\n    while (true) {{}}\n}}\n"
     with pytest.raises(CompilerTimedOut):
         toolchain.compile(source.encode(), shared=SHARED)
+
+
+def test_a_source_that_takes_all_memory_to_compile_is_told_so() -> None:
+    source = f"{ECHO}\ncomptime {{\n    var large: [1 << 28]u8 = undefined;\n    for (&large) |*one| one.* = 1;\n}}\n"
+    with pytest.raises(CompilerOutOfMemory) as caught:
+        Zig().compile(source.encode(), shared=SHARED)
+    assert caught.value.diagnostics == "source.zig:1:1: compilation needed more than 1280 MiB of memory"

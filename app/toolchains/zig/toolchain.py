@@ -6,13 +6,14 @@ second to read. So a job begins with a copy of a cache in which that has been re
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
 from app.toolchains import zig
 from app.toolchains.diagnostics import readable, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
-from app.toolchains.jail import JailResult, run
+from app.toolchains.jail import Bound, JailResult, run
 from app.toolchains.parts import Part, build
 from app.toolchains.toolchain import Compiled, Toolchain
 
@@ -42,6 +43,8 @@ _JOB = re.compile(rb"(?<=/kiln-job-)\w+(?=/?\0)")
 _ERROR = re.compile(r"^(?:(?P<file>[^\n:]*):(?P<line>\d+):(?P<column>\d+): )?error: (?P<message>.*)$")
 _PLACE = re.compile(r"(?<![\w/.])source\.zig:\d+:\d+")
 _NOTE = re.compile(r"^(source\.zig:\d+:\d+: note: .*)$", re.MULTILINE)
+#: What the compiler says when it has no more memory.
+_SPENT = "error: OutOfMemory"
 _HANDLE = re.compile(r"\bfn\s+handle\b")
 
 
@@ -122,8 +125,10 @@ class Zig(Toolchain):
 
     def _failure(self, result: JailResult, source: bytes) -> CompileFailed:
         said = readable(result.stderr)
+        if said.startswith(_SPENT):
+            result = replace(result, exceeded=Bound.MEMORY)
         told = list(_told(said, source.decode(errors="replace")))
-        if result.returncode == 1 and told:
+        if result.exceeded is None and result.returncode == 1 and told:
             return CompileFailed("\n".join(told))
         return unfinished(result, self.limits, self.source_name)
 
