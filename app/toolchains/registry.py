@@ -6,21 +6,25 @@ from types import MappingProxyType
 from app.toolchains.assemblyscript import AssemblyScript
 from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
+from app.toolchains.go.toolchain import Go
 from app.toolchains.javascript.toolchain import JavaScript
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.typescript.toolchain import TypeScript
 from app.toolchains.wasm import Wasm
 from app.toolchains.wat import Wat
+from app.toolchains.zig.toolchain import Zig
 
 LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
     {
         "assemblyscript": AssemblyScript(),
         "c": C(),
         "cpp": Cpp(),
+        "go": Go(),
         "javascript": JavaScript(),
         "typescript": TypeScript(),
         "wat": Wat(),
         "wasm": Wasm(),
+        "zig": Zig(),
     }
 )
 

@@ -6,6 +6,7 @@ rows are the author's is decided here.
 
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _SECTIONS = (
     *("str_offsets", "line_str", "loclists", "rnglists", "sup", "gnu_debugaltlink", "types"),
 )
 _NAME = re.compile(r"source\.\w{1,8}")
+_FUNCTION_ATTRIBUTES = ("DW_AT_low_pc", "DW_AT_high_pc", "DW_AT_decl_file", "DW_AT_decl_line")
+_FUNCTION = frozenset(_FUNCTION_ATTRIBUTES)
 
 Row = tuple[int, int, int]
 
@@ -46,6 +49,7 @@ def _places(debug: Mapping[str, bytes]) -> Iterator[tuple[str | None, Row]]:
         names = [_name(entry) for entry in program.header["file_entry"]]
         first = 0 if program.header["version"] >= 5 else 1
         calls = [call for call in _calls(dwarf, unit, first) if 0 <= call.file < len(names) and names[call.file]]
+        functions = sorted(_functions(unit, names, first))
         begins = True
         for entry in program.get_entries():
             state = entry.state
@@ -54,7 +58,9 @@ def _places(debug: Mapping[str, bytes]) -> Iterator[tuple[str | None, Row]]:
             index = state.file - first
             name = names[index] if 0 <= index < len(names) and not state.end_sequence else None
             call = next((call for call in calls if call.begin <= state.address < call.end), None)
-            if name is not None:
+            if name is not None and state.line == 0:
+                yield name, (state.address, _line_of_function(functions, state.address), 0)
+            elif name is not None:
                 yield name, (state.address, state.line, state.column)
             elif call is not None and not state.end_sequence:
                 yield names[call.file], (state.address, call.line, call.column)
@@ -62,6 +68,29 @@ def _places(debug: Mapping[str, bytes]) -> Iterator[tuple[str | None, Row]]:
                 yield None, (state.address, 0, 0)
             # What is nobody's within a function belongs to the line that stands before it.
             begins = state.end_sequence
+
+
+def _functions(unit: Any, names: list[str | None], first: int) -> Iterator[tuple[int, int, int]]:
+    """The author's functions: their first instruction, the one after their last, and their line.
+
+    What an optimiser has made of several lines has none, and then this is the nearest that is known.
+    """
+    for entry in unit.get_top_DIE().iter_children():
+        known = entry.attributes
+        if entry.tag != "DW_TAG_subprogram" or not _FUNCTION.issubset(known):
+            continue
+        start, end, file, line = (known[name].value for name in _FUNCTION_ATTRIBUTES)
+        if 0 <= file - first < len(names) and names[file - first] is not None:
+            is_length = known["DW_AT_high_pc"].form != "DW_FORM_addr"
+            yield start, start + end if is_length else end, line
+
+
+def _line_of_function(functions: list[tuple[int, int, int]], address: int) -> int:
+    index = bisect_right(functions, (address, 0xFFFF_FFFF, 0)) - 1
+    if index < 0:
+        return 0
+    start, end, line = functions[index]
+    return line if start <= address < end else 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ _OUT_OF_MEMORY = re.compile(
     r"|^(?:error[.: ]\s*)?OutOfMemory\b|^Allocation too large|^MemoryError\b",
     re.MULTILINE,
 )
+# Go bounds its stacks itself.
+_STACK_OVERFLOW = re.compile(r"^fatal error: stack overflow\b", re.MULTILINE)
 _PANIC = re.compile(
     r"^(?:.*\bpanicked at .*|panic: .*|.*\bpanic: .*|fatal error: .*|.*Assertion failed: .*)$", re.MULTILINE
 )
@@ -31,18 +33,20 @@ def verdict_of(error: Exception, guest: Guest) -> Verdict:
     match error:
         case Ended():
             verdict = error.verdict
-            return _unless_out_of_memory(verdict) if verdict.failure is Failure.FUNCTION_ERROR else verdict
+            return _unless_exhausted(verdict) if verdict.failure is Failure.FUNCTION_ERROR else verdict
         case Exited():
-            return _unless_out_of_memory(_exited(error.code, guest))
+            return _unless_exhausted(_exited(error.code, guest))
         case wasmtime.Trap():
             return _trapped(error, guest)
         case _:
             return _not_instantiated(error, guest)
 
 
-def _unless_out_of_memory(verdict: Verdict) -> Verdict:
+def _unless_exhausted(verdict: Verdict) -> Verdict:
     if _OUT_OF_MEMORY.search(verdict.message):
         return Verdict(Failure.OUT_OF_MEMORY, verdict.message, verdict.location)
+    if _STACK_OVERFLOW.search(verdict.message):
+        return Verdict(Failure.STACK_OVERFLOW, verdict.message, verdict.location)
     return verdict
 
 
@@ -80,7 +84,7 @@ def _aborted(trap: wasmtime.Trap, guest: Guest) -> Verdict:
     """`unreachable` is how runtimes end after a panic, and after an allocation that was refused."""
     said = guest.log.tail()
     if _PANIC.search(said) or _OUT_OF_MEMORY.search(said):
-        return replace(_unless_out_of_memory(_exited(0, guest)), frames=_offsets(trap))
+        return replace(_unless_exhausted(_exited(0, guest)), frames=_offsets(trap))
     # Allocators double what they have at most, so below half of the limit no growth was refused.
     if 2 * guest.memory_bytes > guest.limits.memory_bytes:
         return _out_of_memory(guest)

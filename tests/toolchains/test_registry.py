@@ -8,7 +8,7 @@ from tests.toolchains.running import SHARED
 
 
 def test_each_language_is_found_by_its_name() -> None:
-    assert set(LANGUAGES) == {"assemblyscript", "c", "cpp", "javascript", "typescript", "wat", "wasm"}
+    assert set(LANGUAGES) == {"assemblyscript", "c", "cpp", "go", "javascript", "typescript", "wat", "wasm", "zig"}
     for name, language in LANGUAGES.items():
         assert toolchain(name) is language
         assert language.language == name
@@ -17,7 +17,7 @@ def test_each_language_is_found_by_its_name() -> None:
 
 def test_an_unknown_language_says_which_there_are() -> None:
     with pytest.raises(
-        UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, javascript, typescript, wat, wasm"
+        UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, go, javascript, typescript, wat, wasm"
     ) as caught:
         toolchain("cobol")
     assert isinstance(caught.value, ToolchainError)

@@ -1,0 +1,5 @@
+package main
+
+import kilnServes "kiln"
+
+func init() { kilnServes.Serve(Handle) }
