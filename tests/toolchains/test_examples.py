@@ -11,7 +11,7 @@ import pytest
 from app.toolchains import toolchain
 from app.toolchains.assemblyscript import AssemblyScript
 from app.wasm.outcome import Failure
-from tests.toolchains.running import SHARED, call
+from tests.toolchains.running import SHARED, call, need
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text())["examples"]
@@ -19,6 +19,8 @@ EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text
 
 @cache
 def compiled(file: str, language: str) -> bytes:
+    need(language)
+    toolchain(language).prepare(SHARED)
     return toolchain(language).compile((FOLDER / file).read_bytes(), shared=SHARED).wasm
 
 

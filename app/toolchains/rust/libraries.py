@@ -1,4 +1,4 @@
-"""What functions in Rust are linked with: the standard library where nobody has compiled it for WASI, serde, and `kiln.rs`.
+"""What functions in Rust are linked with: serde, `kiln.rs`, and the standard library where nobody has compiled it yet.
 
 cargo builds them, from sources that are on this machine. That code is not an author's, so it may read more and run the
 machine's own linker, for what serde's derive adds to the compiler.
@@ -62,7 +62,7 @@ for folder; do
     fi
 done
 """
-#: The compiler is told where it is, because in the jail it cannot see that. No path of this machine is in what it makes.
+#: The compiler is told where it is: in the jail it cannot see that. No path of this machine is in what it makes.
 _BUILD = """
 printf '#!/bin/sh\\nexec "$@" "--sysroot=%s"\\n' "$SYSROOT" >rustc-here
 chmod +x rustc-here

@@ -31,11 +31,16 @@ _LINK_ARGUMENTS = (*(word for word in zig.LINK if not word.startswith("--entry")
 #: is not asked by a privilege, but by a user): so an empty one is found, and the real one is named by its path.
 _EMPTY_LIBRARY = b"!<arch>\n"
 #: What `env!` could read says nothing of this machine, and neither do paths. The shell can tell the directory's name.
-_COMPILE = 'export HOME=. TMPDIR=.; exec "$@" "--remap-path-prefix=$PWD=."'
+_COMPILE = 'here=$PWD; unset PWD OLDPWD; export HOME=. TMPDIR=.; exec "$@" "--remap-path-prefix=$here=."'
 
 _HANDLE = re.compile(rb"\bfn\s+handle\b")
-_NO_HANDLE = "E0425"
-_UNDEFINED = re.compile(r"(?:undefined|duplicate) symbol: [^\n]*")
+#: What is wrong in the line below the source is so because of its handle.
+_OF_HANDLE = {
+    "E0425": f"there is no function `{_SIGNATURE}`",
+    "E0061": "handle takes one parameter, the input",
+    "E0277": "what handle takes must be owned and Deserialize",
+    "E0599": "what handle answers must be Serialize, or a Result of that and of an error that is Display or Debug",
+}
 
 
 class Rust(Toolchain):
@@ -75,25 +80,40 @@ class Rust(Toolchain):
             readable=[rust.rustc, rust.sysroot / "lib", zig.home(), *(part.folder(shared) for part in parts)],
             limits=self.limits,
         )
-        messages, rest = read(result.stderr, source.count(b"\n") + 1)
+        messages = list(read(result.stderr, source.count(b"\n") + 1))
         wasm = result.outputs.get("module.wasm")
         if result.returncode != 0 or wasm is None:
-            raise self._failure(result, source, messages, rest)
-        log = "\n".join(str(message) for message in messages if message.is_theirs)
+            raise self._failure(result, source, messages)
         flags = (f"--target={rust.target}", *_FLAGS, *_LINK, *_LINK_ARGUMENTS)
-        return Compiled(wasm, readable(log), "rustc", rust.version, flags, result.duration_ms)
+        return Compiled(wasm, _warnings(messages), "rustc", rust.version, flags, result.duration_ms)
 
-    def _failure(self, result: JailResult, source: bytes, messages: Sequence[Message], rest: str) -> CompileFailed:
+    def _failure(self, result: JailResult, source: bytes, messages: Sequence[Message]) -> CompileFailed:
         errors = [message for message in messages if message.level == "error"]
-        if any(message.code == _NO_HANDLE and not message.is_theirs for message in errors):
-            return source_failed(self.source_name, f"there is no function `{_SIGNATURE}`", readable(rest))
-        if undefined := [symbol for message in errors for symbol in _UNDEFINED.findall(message.text)]:
-            return source_failed(self.source_name, f"the module cannot be linked: {'; '.join(undefined)}")
-        placed = [message for message in errors if message.line]
-        if result.returncode == 1 and placed:
-            warnings = [str(message) for message in messages if message.level == "warning" and message.is_theirs]
-            return CompileFailed(readable("\n".join(map(str, placed))), readable("\n".join(warnings)))
+        log = _warnings(messages)
+        if result.returncode == 1 and (theirs := [str(error) for error in errors if error.line and error.is_theirs]):
+            return CompileFailed(readable("\n".join(theirs)), log)
+        for error in errors:
+            if error.linking:
+                message = f"the module cannot be linked: {'; '.join(error.linking)}"
+                return source_failed(self.source_name, message, log)
+            if not error.is_theirs:
+                is_of_handle = error.code in _OF_HANDLE
+                line, column = _place_of_handle(source) if is_of_handle or not error.cause else error.cause
+                message = _OF_HANDLE.get(error.code, error.text)
+                return CompileFailed(readable(f"{self.source_name}:{line}:{column}: {message}"), log)
         return unfinished(result, self.limits, self.source_name)
+
+
+def _warnings(messages: Sequence[Message]) -> str:
+    return readable("\n".join(str(one) for one in messages if one.level == "warning" and one.line and one.is_theirs))
+
+
+def _place_of_handle(source: bytes) -> tuple[int, int]:
+    found = _HANDLE.search(source)
+    if found is None:
+        return 1, 1
+    before = source[: found.start()]
+    return before.count(b"\n") + 1, len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
 
 
 def _command(rust: Installed, shared: Path) -> list[str]:

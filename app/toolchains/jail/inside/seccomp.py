@@ -22,7 +22,7 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24
 
 #: Namespaces that clone(2) can make.
 _NEW_NAMESPACES = 0x7E020000
-#: Of pairs of sockets these reach nobody but each other; cargo and whatever else Rust starts programs by needs the second.
+#: Pairs of sockets that reach nobody but each other; cargo starts programs by those of the second kind.
 _STREAM, _PACKETS, _TYPE_MASK = 1, 5, 0xF
 #: Numbers from here on are those of another calling convention (x32), which has its own doors.
 _FOREIGN = 0x40000000
