@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Money is counted in cents, so that nothing is lost in sums.
 #[derive(Deserialize)]
-struct Item {
+pub struct Item {
     name: String,
     quantity: u64,
     cents: u64,
@@ -13,14 +13,14 @@ struct Item {
 }
 
 #[derive(Deserialize)]
-struct Order {
+pub struct Order {
     items: Vec<Item>,
     #[serde(default)]
     discount_percent: u64,
 }
 
 #[derive(Serialize)]
-struct Invoice {
+pub struct Invoice {
     net_cents: u64,
     tax_cents_by_percent: BTreeMap<u64, u64>,
     total_cents: u64,

@@ -21,7 +21,8 @@ _EXPORT = b"\n::kiln::__export!(crate::handle);\n"
 #: Lines are kept for the places of traps; the runtime takes them out of what it runs.
 _FLAGS = (
     *("--edition", "2021", "--crate-type", "cdylib", "--crate-name", "function"),
-    *("-C", "opt-level=s", "-C", "panic=abort", "-C", "debuginfo=line-tables-only", "-C", "embed-bitcode=no"),
+    *("-C", "opt-level=s", "-C", "panic=abort", "-C", "codegen-units=1", "-C", "debuginfo=line-tables-only"),
+    *("-C", "embed-bitcode=no"),
     # What an author has forbidden holds for the author; there is a line below that must do it.
     *("--cap-lints", "warn", "--error-format", "json"),
 )
