@@ -21,7 +21,7 @@ _OLDEST = (1, 71)
 _PATIENCE_SECONDS = 30
 _HOST = re.compile(r"^host: (\S+)", re.MULTILINE)
 _RELEASE = re.compile(r"^release: (\d+)\.(\d+)\.\S+", re.MULTILINE)
-_WANTED_CRATES = ("serde", "serde_derive", "serde_json")
+WANTED_CRATES = ("serde", "serde_derive", "serde_json")
 
 HOW = (
     "There is no Rust with a target for WASI: run make rust on Debian or Ubuntu, or rustup target add wasm32-wasip1 "
@@ -82,16 +82,20 @@ def rust() -> Rust:
     raise ToolchainMissing(HOW)
 
 
-def crates() -> tuple[Path, ...]:
-    """The folders of sources of crates that hold all that is wanted, each with folders like `serde-1.0.152`."""
-    return tuple(folder for folder in _registries() if all(any(folder.glob(f"{n}-1.*")) for n in _WANTED_CRATES))[:1]
+def crates() -> Path | None:
+    """The first folder of sources of crates that has all that is wanted, in folders like `serde-1.0.152`."""
+    return next((folder for folder in _registries() if _has_all(folder)), None)
+
+
+def _has_all(registry: Path) -> bool:
+    return all(any(registry.glob(f"{name}-1.*")) for name in WANTED_CRATES)
 
 
 def missing() -> str | None:
     """What of it is not here and how to get it, as a sentence."""
     if _found() is None:
         return HOW
-    if not crates():
+    if crates() is None:
         return HOW_CRATES
     return None if CC.exists() else HOW_LINKER
 
@@ -108,9 +112,10 @@ def _sysroots() -> Iterator[Path]:
 
 
 def _registries() -> Iterator[Path]:
+    # Packages bring all that they depend on; in a home is what was once wanted.
+    yield Path("/usr/share/cargo/registry")
     for home in (Path.home() / ".cargo", Path("/usr/local/cargo")):
         yield from sorted(home.glob("registry/src/*"))
-    yield Path("/usr/share/cargo/registry")
 
 
 def _usable(sysroot: Path) -> Rust | None:

@@ -4,10 +4,10 @@ cargo builds them, from sources that are on this machine. That code is not an au
 machine's own linker, for what serde's derive adds to the compiler.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from app.toolchains import zig
+from app.toolchains.errors import ToolchainMissing
 from app.toolchains.parts import Part, build
 from app.toolchains.rust import installation
 from app.toolchains.rust.installation import Rust
@@ -81,8 +81,8 @@ def _cargo(rust: Rust, *options: str) -> list[str]:
     return [str(SHELL), "-c", _BUILD, "sh", *build_all, "--target", rust.target, *options]
 
 
-def _gather(folders: Sequence[Path]) -> list[str]:
-    return [str(SHELL), "-c", _GATHER, "sh", *(str(path) for folder in folders for path in sorted(folder.iterdir()))]
+def _gather(registry: Path) -> list[str]:
+    return [str(SHELL), "-c", _GATHER, "sh", *map(str, sorted(registry.iterdir()))]
 
 
 def _readable(rust: Rust, *more: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _compile_std(rust: Rust, source: Path, folder: Path) -> None:
     remap = " ".join(f"--remap-path-prefix={path.parent}=rust" for path in {source, source.resolve()})
     build(
         folder,
-        _gather([source / "vendor"]),
+        _gather(source / "vendor"),
         _cargo(rust, "-Zbuild-std=std,panic_abort"),
         files={"Cargo.toml": _NOTHING.encode(), "nothing.rs": b""},
         # Only the standard library itself may use what is not stable.
@@ -133,16 +133,16 @@ def std_flags(rust: Rust, shared: Path) -> list[str]:
     return [] if part is None else ["-L", str(part.folder(shared))]
 
 
-def _compile_crates(rust: Rust, crates: Sequence[Path], folder: Path) -> None:
+def _compile_crates(rust: Rust, registry: Path, folder: Path) -> None:
     shared = folder.parent
     part = std(rust)
     build(
         folder,
-        _gather(crates),
+        _gather(registry),
         _cargo(rust),
         files={"Cargo.toml": _KILN.encode(), "kiln.rs": GLUE.read_bytes()},
         environment=_environment(rust, " ".join(std_flags(rust, shared))),
-        readable=_readable(rust, *crates, *([] if part is None else [part.folder(shared)])),
+        readable=_readable(rust, registry, *([] if part is None else [part.folder(shared)])),
         kept=[f"target/{rust.target}/release/deps/*.rlib", "target/release/deps/libserde_derive-*.so"],
     )
     linker = folder / LINKER
@@ -152,12 +152,26 @@ def _compile_crates(rust: Rust, crates: Sequence[Path], folder: Path) -> None:
 
 def crates(rust: Rust) -> Part:
     """serde, serde_json and `kiln`, and the linker as the compiler calls it."""
-    folders = installation.crates()
+    registry = installation.crates()
+    if registry is None:
+        raise ToolchainMissing(installation.HOW_CRATES)
     part = std(rust)
     before = [] if part is None else part.made_of
     script = _WASM_LD.format(zig=zig.home() / "zig") if zig.version() else ""
-    made_of = [rust.said, *before, *map(str, folders), _KILN, *_OFFLINE, _GATHER, _BUILD, script, GLUE.read_bytes()]
-    return Part("rust-crates", made_of, lambda folder: _compile_crates(rust, folders, folder))
+    versions = [path.name for name in installation.WANTED_CRATES for path in sorted(registry.glob(f"{name}-1.*"))]
+    made_of = [
+        rust.said,
+        *before,
+        str(registry),
+        *versions,
+        _KILN,
+        *_OFFLINE,
+        _GATHER,
+        _BUILD,
+        script,
+        GLUE.read_bytes(),
+    ]
+    return Part("rust-crates", made_of, lambda folder: _compile_crates(rust, registry, folder))
 
 
 def parts(rust: Rust) -> list[Part]:
