@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.toolchains import CompileFailed, CompilerTimedOut
+from app.toolchains import CompileFailed, CompilerOutOfMemory, CompilerTimedOut
 from app.toolchains.jail import JailLimits
 from app.toolchains.rust.toolchain import Rust
 from app.wasm.outcome import Failure, Outcome
@@ -279,3 +279,9 @@ def test_a_compilation_is_bounded() -> None:
     )
     with pytest.raises(CompilerTimedOut):
         Rust(JailLimits(wall_ms=3000)).compile(source.encode(), shared=SHARED)
+
+
+def test_a_source_that_multiplies_itself_is_bounded() -> None:
+    doubling = "macro_rules! double { ($($t:tt)*) => { double!($($t)* $($t)*); } }\ndouble!(a);"
+    with pytest.raises(CompilerOutOfMemory):
+        Rust().compile(f"{doubling}\npub fn handle(x: u8) -> u8 {{ x }}".encode(), shared=SHARED)
