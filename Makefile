@@ -19,13 +19,24 @@ INSTALL = install() { if command -v uv >/dev/null 2>&1; \
 RUN = $(VENV)/.run-installed
 DEV = $(VENV)/.dev-installed
 
-.PHONY: help up test lint format psql migrate bench bench-broker chaos lock clean
+.PHONY: help up rust test lint format psql migrate bench bench-broker chaos lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 up: $(RUN)  ## Install, start PostgreSQL, web, workers and Flower, print a curl line that works; Ctrl-C stops it all.
 	@exec $(BIN)/python -m app.local up
+
+# Debian 12 has a new Rust in its security updates, beside the old one, whose library for WASI nobody could use any more.
+rust: $(RUN)  ## Install Rust from Debian's or Ubuntu's packages (as root, or with sudo), for functions written in it.
+	@command -v apt-get >/dev/null || { echo "There is no apt-get here; with rustup: rustup target add wasm32-wasip1"; exit 1; }
+	@as_root() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo "$$@"; fi; }; \
+		as_root apt-get -qq update || echo "  ..   not all lists of packages could be renewed"; \
+		if apt-cache show rustc-web >/dev/null 2>&1; then compiler="rustc-web cargo-web rust-web-src"; \
+		else compiler="rustc cargo libstd-rust-dev-wasm32"; fi; \
+		as_root apt-get -qq install --yes --no-install-recommends --no-remove $$compiler \
+			librust-serde-dev librust-serde-derive-dev librust-serde-json-dev >/dev/null
+	@$(BIN)/python -c 'import sys; from app.toolchains.rust.installation import missing; sys.exit(missing())'
 
 test: $(DEV)  ## Run every test.
 	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadgroup

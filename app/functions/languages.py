@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 import structlog
@@ -65,21 +66,23 @@ def readiness(platform: Platform, name: str) -> Readiness:
 
 
 def serve(platform: Platform, worker: str) -> NoReturn:
-    """Prepare the languages, and go on saying how far they are for as long as the worker runs."""
-    failed = prepare(platform, worker)
-    while True:
-        time.sleep(REPORT_SECONDS)
-        _report(platform, worker, failed)
-
-
-def prepare(platform: Platform, worker: str) -> Mapping[str, str]:
-    """Build what the compilations of each language share, one language after the other, and say how far they are;
-    answers for which that failed, and why.
+    """Prepare the languages, and go on saying how far they are for as long as the worker runs; what is installed or
+    replaced meanwhile is prepared, too.
     """
-    failed: dict[str, str] = {}
+    failed: Mapping[str, str] = {}
+    while True:
+        failed = prepare(platform, worker, failed)
+        time.sleep(REPORT_SECONDS)
+
+
+def prepare(platform: Platform, worker: str, before: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, str]:
+    """Build what the compilations of each language share, one language after the other, and say how far they are;
+    answers for which that failed, and why. Those for which it failed `before` are left alone.
+    """
+    failed = dict(before)
     _report(platform, worker, failed)
     for name, language in LANGUAGES.items():
-        if language.readiness(platform.toolchains).state is State.PREPARING:
+        if name not in failed and language.readiness(platform.toolchains).state is State.PREPARING:
             began = time.monotonic()
             try:
                 language.prepare(platform.toolchains)

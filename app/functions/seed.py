@@ -20,6 +20,7 @@ from app.identity import new_id
 from app.logs import configure_logs
 from app.platform import Platform
 from app.settings import load_settings
+from app.toolchains import toolchain
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -27,9 +28,11 @@ PATIENCE_SECONDS = 60
 
 
 def seed(platform: Platform) -> list[tuple[UUID, dict[str, Any]]]:
-    """Register every example; answers those that were not there before."""
+    """Register every example whose language is here; answers those that were not there before."""
     registered = []
     for example in json.loads((EXAMPLES / "examples.json").read_text())["examples"]:
+        if toolchain(example["language"]).missing():
+            continue
         try:
             function, _ = service.register(
                 platform,

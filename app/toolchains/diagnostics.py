@@ -12,7 +12,10 @@ MAX_BYTES = 64 * 1024
 _CUT = "\n…"
 _JOB_DIRECTORY = re.compile(r"/[^\s:'\"]*/kiln-job-\w+/?")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
-_OUT_OF_MEMORY = re.compile(rb"out of memory|MemoryError|[Cc]annot allocate memory|could not allocate|std::bad_alloc")
+_OUT_OF_MEMORY = re.compile(
+    rb"out of memory|MemoryError|[Cc]annot allocate memory|could not allocate|std::bad_alloc"
+    rb"|memory allocation of \d+ bytes failed"
+)
 _OURS = tuple(sorted({str(Path(__file__).parents[2]), sys.prefix, sys.base_prefix, str(Path.home())}, key=len))[::-1]
 
 

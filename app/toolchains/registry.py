@@ -8,6 +8,7 @@ from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
 from app.toolchains.go.toolchain import Go
 from app.toolchains.javascript.toolchain import JavaScript
+from app.toolchains.rust.toolchain import Rust
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.typescript.toolchain import TypeScript
 from app.toolchains.wasm import Wasm
@@ -21,6 +22,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "cpp": Cpp(),
         "go": Go(),
         "javascript": JavaScript(),
+        "rust": Rust(),
         "typescript": TypeScript(),
         "wat": Wat(),
         "wasm": Wasm(),

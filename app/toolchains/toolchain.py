@@ -55,11 +55,14 @@ class Toolchain(ABC):
     extension: ClassVar[str]
     is_native: ClassVar[bool] = True
     """Whether a program of native code reads the source: then nothing is compiled without a sound jail."""
-    parts: ClassVar[Sequence[Part]] = ()
-    """What `prepare` makes."""
 
     def __init__(self, limits: JailLimits | None = None) -> None:
         self.limits = limits or JailLimits()
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What `prepare` makes."""
+        return ()
 
     @property
     def source_name(self) -> str:

@@ -69,6 +69,9 @@ def _packed(found: tuple[str, list[dwarf.Row]] | None, code_at: int) -> bytes:
     written = [name.encode(), b"\n"]
     before: tuple[int, int] | None = None
     for address, line, column in sorted(rows):
+        if code_at + address > 0xFFFF_FFFF:
+            # Linkers let what they have left out begin at the end of all addresses.
+            break
         if (line, column) != before:
             written.append(_ROW.pack(code_at + address, line, column))
             before = line, column

@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.toolchains import LANGUAGES
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
 from tests.programs import BROKEN, ECHO, TRAP
+from tests.toolchains.running import lacking
 from tests.workbench import Workbench
 
 Rows = Callable[..., list[Any]]
@@ -217,8 +218,10 @@ def test_the_languages_say_what_to_start_from(client: FlaskClient, workbench: Wo
     workbench.prepare()
     items = client.get("/languages").get_json()["items"]
     assert [item["language"] for item in items] == list(LANGUAGES)
-    assert all(item["installed"] and item["version"] and item["status"] == "ready" for item in items)
-    for item in (item for item in items if item["template"]):
+    assert all(item["version"] for item in items)
+    here = [item for item in items if not lacking(item["language"])]
+    assert all(item["installed"] and item["status"] == "ready" for item in here)
+    for item in (item for item in here if item["template"]):
         body = {"name": f"from-{item['language']}", "language": item["language"], "source": item["template"]}
         client.post("/functions", json=body)
     workbench.drain()

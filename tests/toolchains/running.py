@@ -1,5 +1,6 @@
 """Where these tests keep what compilations share, and how they run what was compiled: in the real runtime."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,27 @@ from app.wasm.run import run
 #: Building it takes a minute, so it stays with what is installed.
 SHARED = Path(sys.prefix) / "toolchains"
 
+#: Set where everything is to be tested, as in CI: then a language that is not there is an error.
+_EVERY_LANGUAGE = bool(os.environ.get("TEST_EVERY_LANGUAGE"))
+
+#: What no package among the requirements brings, so that a machine may lack it.
+OPTIONAL = ("rust",)
+
 _LIMITS = Limits(timeout_ms=10_000, memory_bytes=64 << 20)
+
+
+def lacking(language: str) -> str | None:
+    """Why an optional language cannot be tested on this machine."""
+    return LANGUAGES[language].missing() if language in OPTIONAL else None
+
+
+def need(language: str) -> None:
+    """Skip the test where an optional language is lacking, unless every language is to be tested."""
+    if (reason := lacking(language)) is None:
+        return
+    if _EVERY_LANGUAGE:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,7 @@ class Compilation:
 
 def compiled(language: str, source: bytes) -> Compilation:
     """Compile a source, after all that its compilations share has been built."""
+    need(language)
     toolchain = LANGUAGES[language]
     toolchain.prepare(SHARED)
     made = toolchain.compile(source, shared=SHARED)

@@ -50,6 +50,9 @@ def wrapped(argv: Sequence[str], *, directory: Path, readable: Iterable[Path]) -
         command.append("--unshare-user")
     interpreter = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent / "inside")
     bound = {*map(Path, LIBRARIES), *interpreter, *readable}
+    # Of the folders on the way there only root would be told that they can be searched, and gcc asks.
+    for folder in sorted({above for path in (directory, *bound) for above in path.parents} - {Path("/")}):
+        command += ["--perms", "0755", "--dir", str(folder)]
     for path in sorted(bound):
         if not bound.intersection(path.parents):
             command += ["--ro-bind-try", str(path), str(path)]

@@ -22,7 +22,8 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24
 
 #: Namespaces that clone(2) can make.
 _NEW_NAMESPACES = 0x7E020000
-_STREAM, _TYPE_MASK = 1, 0xF
+#: Pairs of sockets that reach nobody but each other; cargo starts programs by those of the second kind.
+_STREAM, _PACKETS, _TYPE_MASK = 1, 5, 0xF
 #: Numbers from here on are those of another calling convention (x32), which has its own doors.
 _FOREIGN = 0x40000000
 
@@ -144,6 +145,7 @@ def _filter(architecture: int, column: int, socket: int, socketpair: int, clone:
                 (_LOAD, 0, 0, _SECOND),
                 (_AND, 0, 0, _TYPE_MASK),
                 *_when(_JUMP_EQUAL, _STREAM, [(_RETURN, 0, 0, _ALLOW)]),
+                *_when(_JUMP_EQUAL, _PACKETS, [(_RETURN, 0, 0, _ALLOW)]),
                 _answer(errno.EPERM),
             ],
         ),
