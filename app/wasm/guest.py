@@ -66,6 +66,11 @@ class Guest:
         known = {"deadlineMs": int((time.time() + left) * 1000), **self._context}
         return json.dumps(known, separators=(",", ":"), default=str).encode()
 
+    @property
+    def environment_json(self) -> str:
+        """Its variables, as an object of strings."""
+        return json.dumps(dict(self.environment), ensure_ascii=False, separators=(",", ":"))
+
     def enter(self, caller: wasmtime.Caller) -> None:
         """A host function was called: until it returns, memory is reached through `caller`."""
         self._within = caller

@@ -1,13 +1,19 @@
-"""What makes a module that many functions share one function's own: what its memory holds beyond the module's data."""
+"""What makes a module that many functions share one function's own: what its memory holds beyond the module's data, or
+the source that it reads.
+"""
 
 import ctypes
 from dataclasses import dataclass
+from typing import NewType
 
 import wasmtime
+from wasmtime.component import Component
 
 from app.wasm.errors import LayerRefused
 from app.wasm.guest import Ended
 from app.wasm.outcome import Failure, Verdict
+
+Source = NewType("Source", str)
 
 PAGE_BYTES = 65_536
 _NUMBER_BYTES = 4
@@ -51,3 +57,13 @@ class Layer:
         start = ctypes.addressof(memory.data_ptr(store).contents)
         for address, piece in self.pieces:
             ctypes.memmove(start + address, piece, len(piece))
+
+
+def read(program: wasmtime.Module | Component, content: bytes) -> Layer | Source:
+    """The layer of a function that shares `program`; raises `LayerRefused` where the bytes are none."""
+    if isinstance(program, wasmtime.Module):
+        return Layer.parse(content)
+    try:
+        return Source(content.decode())
+    except UnicodeDecodeError as error:
+        raise LayerRefused from error

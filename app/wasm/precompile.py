@@ -5,6 +5,8 @@ is one line of JSON, then the wasm, then the native code, then the table of its 
 
     {"ok": true, "shape": "MEMORY_ABI", "configuration": "…", "wasm_bytes": 120, "native_bytes": 9000, "lines_bytes": 0}
     {"ok": false, "error": "source.wat:3:5: unknown operator or unexpected token"}
+
+With `--component` it takes a component, and nothing else. That is only said of what a toolchain has built of its own.
 """
 
 import json
@@ -20,7 +22,7 @@ import wasmtime
 from app.wasm.engine import configuration_key
 from app.wasm.errors import ModuleRefused, PrecompileFailed, WasmError
 from app.wasm.lines import without_lines
-from app.wasm.native import precompile
+from app.wasm.native import precompile, precompile_component
 from app.wasm.outcome import plain
 from app.wasm.shapes import Shape
 
@@ -61,7 +63,10 @@ def main(arguments: list[str]) -> int:
     """Reads a module from standard input and answers on standard output; 1 where it was refused."""
     given = sys.stdin.buffer.read()
     try:
-        header, body = _compiled(given, is_text="--wat" in arguments)
+        if "--component" in arguments:
+            header, body = _answer(given, *precompile_component(given), b"")
+        else:
+            header, body = _compiled(given, is_text="--wat" in arguments)
     except MemoryError:
         header, body = _refused("The module needs more memory to compile than is allowed."), b""
     except WasmError as error:
@@ -79,6 +84,10 @@ def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
     except WasmError as error:
         # The binary has lost the lines of its text, so what is wrong with it is said of the whole.
         raise ModuleRefused(f"source.wat:1:1: {error}" if is_text else str(error)) from error
+    return _answer(wasm, native, shape, lines)
+
+
+def _answer(wasm: bytes, native: bytes, shape: Shape, lines: bytes) -> tuple[dict[str, Any], bytes]:
     header = {
         "ok": True,
         "shape": shape,
