@@ -7,6 +7,7 @@ from app.toolchains.assemblyscript import AssemblyScript
 from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
 from app.toolchains.javascript.toolchain import JavaScript
+from app.toolchains.python.toolchain import Python
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.wasm import Wasm
 from app.toolchains.wat import Wat
@@ -17,6 +18,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "c": C(),
         "cpp": Cpp(),
         "javascript": JavaScript(),
+        "python": Python(),
         "wat": Wat(),
         "wasm": Wasm(),
     }

@@ -10,9 +10,10 @@ import wasmtime
 from app.toolchains import LANGUAGES
 from app.toolchains.toolchain import Compiled
 from app.wasm.engine import engine
-from app.wasm.layer import Layer
+from app.wasm.layer import Layer, Source, read
 from app.wasm.limits import Limits
 from app.wasm.lines import place_of, without_lines
+from app.wasm.native import Program, load
 from app.wasm.outcome import Outcome
 from app.wasm.run import run
 
@@ -27,8 +28,8 @@ class Compilation:
     """What a toolchain made, ready to be executed."""
 
     compiled: Compiled
-    module: wasmtime.Module
-    layer: Layer | None
+    program: Program
+    layer: Layer | Source | None
     lines: bytes
 
 
@@ -37,8 +38,9 @@ def compiled(language: str, source: bytes) -> Compilation:
     toolchain = LANGUAGES[language]
     toolchain.prepare(SHARED)
     made = toolchain.compile(source, shared=SHARED)
-    wasm, lines = without_lines(made.wasm)
-    return Compilation(made, _module(wasm), None if made.layer is None else Layer.parse(made.layer), lines)
+    wasm, lines = (made.wasm, b"") if made.native else without_lines(made.wasm)
+    program = load(made.native) if made.native else _module(wasm)
+    return Compilation(made, program, None if made.layer is None else read(program, made.layer), lines)
 
 
 def execute(
@@ -51,7 +53,7 @@ def execute(
 ) -> Outcome:
     """Call its handle with a text."""
     outcome = run(
-        function.module,
+        function.program,
         text,
         layer=function.layer,
         limits=limits,

@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from app.toolchains import toolchain
 from app.toolchains.assemblyscript import AssemblyScript
 from app.wasm.outcome import Failure
-from tests.toolchains.running import SHARED, call
+from tests.toolchains import running
+from tests.toolchains.running import Compilation, execute
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text())["examples"]
 
 
 @cache
-def compiled(file: str, language: str) -> bytes:
-    return toolchain(language).compile((FOLDER / file).read_bytes(), shared=SHARED).wasm
+def compiled(file: str, language: str) -> Compilation:
+    return running.compiled(language, (FOLDER / file).read_bytes())
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["name"]))
 def test_an_example_answers_what_it_promises(assemblyscript: AssemblyScript, example: dict[str, Any]) -> None:
-    outcome = call(compiled(example["file"], example["language"]), json.dumps(example["input"]))
+    outcome = execute(compiled(example["file"], example["language"]), json.dumps(example["input"]))
     assert outcome.output is not None, outcome
     assert json.loads(outcome.output) == example["output"]
 
@@ -47,18 +47,18 @@ def test_names_are_names_of_functions_and_each_file_is_listed_once() -> None:
     ],
 )
 def test_the_greeting_in_text_survives_any_input(text: str, greeting: str) -> None:
-    outcome = call(compiled("wat/greet.wat", "wat"), text)
+    outcome = execute(compiled("wat/greet.wat", "wat"), text)
     assert outcome.output is not None
     assert json.loads(outcome.output) == {"greeting": greeting}
 
 
 def test_the_echo_grows_its_memory_and_ends_at_the_limit() -> None:
     echo = compiled("wat/echo.wat", "wat")
-    assert call(echo, f'"{"x" * 900_000}"').output == f'"{"x" * 900_000}"'
+    assert execute(echo, f'"{"x" * 900_000}"').output == f'"{"x" * 900_000}"'
 
 
 def test_the_primes_refuse_a_limit_that_is_too_large(assemblyscript: AssemblyScript) -> None:
-    outcome = call(compiled("assemblyscript/primes.ts", "assemblyscript"), '{"limit": 100000000}')
+    outcome = execute(compiled("assemblyscript/primes.ts", "assemblyscript"), '{"limit": 100000000}')
     assert outcome.failure is Failure.FUNCTION_ERROR
     assert outcome.location is not None
     assert outcome.location.startswith("source.ts:22:")

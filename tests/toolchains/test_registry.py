@@ -8,7 +8,7 @@ from tests.toolchains.running import SHARED
 
 
 def test_each_language_is_found_by_its_name() -> None:
-    assert set(LANGUAGES) == {"assemblyscript", "c", "cpp", "wat", "wasm"}
+    assert set(LANGUAGES) == {"assemblyscript", "c", "cpp", "javascript", "python", "wat", "wasm"}
     for name, language in LANGUAGES.items():
         assert toolchain(name) is language
         assert language.language == name
@@ -16,7 +16,8 @@ def test_each_language_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_language_says_which_there_are() -> None:
-    with pytest.raises(UnknownLanguage, match="'cobol'; there are assemblyscript, c, cpp, wat, wasm") as caught:
+    known = "assemblyscript, c, cpp, javascript, python, wat, wasm"
+    with pytest.raises(UnknownLanguage, match=f"'cobol'; there are {known}") as caught:
         toolchain("cobol")
     assert isinstance(caught.value, ToolchainError)
 
