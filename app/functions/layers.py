@@ -5,7 +5,7 @@ from typing import Final
 
 from app.functions import queries
 from app.platform import Platform
-from app.wasm.layer import Layer, Source, read
+from app.wasm.layer import Layer, Script, read
 from app.wasm.native import Program
 
 #: What one child keeps in memory, counted as the bytes that are stored.
@@ -21,10 +21,10 @@ class Layers:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._loaded: OrderedDict[str, tuple[Layer | Source, int]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[Layer | Script, int]] = OrderedDict()
         self._bytes = 0
 
-    def load(self, digest: str, program: Program) -> Layer | Source:
+    def load(self, digest: str, program: Program) -> Layer | Script:
         """The layer of this digest, which belongs to a program; raises `LayerMissing`."""
         found = self._loaded.get(digest)
         if found is None:

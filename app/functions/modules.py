@@ -6,7 +6,7 @@ from typing import Final
 from app.functions.layers import Layers
 from app.functions.native_cache import NativeCache
 from app.platform import Platform
-from app.wasm.layer import Layer, Source
+from app.wasm.layer import Layer, Script
 from app.wasm.native import Program
 
 #: Modules that one child keeps. Their code is mapped from the cache's files, so children share its pages.
@@ -35,6 +35,6 @@ class Modules:
         self._loaded.move_to_end(digest)
         return module
 
-    def layer(self, digest: str | None, program: Program) -> Layer | Source | None:
+    def layer(self, digest: str | None, program: Program) -> Layer | Script | None:
         """The layer of this digest, if there is one to be; raises `LayerMissing`."""
         return None if digest is None else self._layers.load(digest, program)

@@ -47,6 +47,7 @@ class Guest:
         self.memory: wasmtime.Memory | None = None
         self.instance: wasmtime.Instance | None = None
         self.log = Log(limits.log_bytes)
+        self.source = ""
         self.stdin = b""
         self.stdin_read = 0
         self.stdout: bytearray | None = None

@@ -7,6 +7,7 @@ can ask of its host is the table at the end of this.
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import wasmtime
 from wasmtime.component import Component, Instance, Linker
@@ -14,6 +15,7 @@ from wasmtime.component import Component, Instance, Linker
 from app.wasm import limits as fixed
 from app.wasm.errors import EngineFailed, UnsupportedModule
 from app.wasm.guest import Ended, Guest, timed_out
+from app.wasm.layer import Script
 from app.wasm.linking import Slot
 from app.wasm.outcome import Failure, Verdict
 from app.wasm.output import checked, too_large
@@ -52,6 +54,11 @@ def sleep(guest: Guest, nanoseconds: int) -> None:
     guest.sleep(nanoseconds / 1e9)
 
 
+def source(guest: Guest) -> str:
+    """The source that runs."""
+    return guest.source
+
+
 def random(_guest: Guest, count: int) -> str:
     """Random bytes as hexadecimal digits; at most 1 MiB a call, so that one call cannot outlast a deadline by much."""
     if count > fixed.RANDOM_BYTES:
@@ -67,6 +74,7 @@ _FUNCTIONS: tuple[tuple[str, Callable[..., int | str | None]], ...] = (
     ("steady-clock", steady_clock),
     ("sleep", sleep),
     ("random", random),
+    ("source", source),
 )
 
 
@@ -92,25 +100,29 @@ def check_shape(engine: wasmtime.Engine, component: Component) -> None:
     """Raises `UnsupportedModule` unless the component asks for nothing but this, and has what is called."""
     imports, exports = component.type.imports(engine).keys(), component.type.exports(engine).keys()
     unknown = sorted(imports - {name for name, _ in _FUNCTIONS})
-    lacking = sorted({"handle", "check"} - exports)
+    lacking = sorted({"handle", "compile"} - exports)
     if unknown or lacking:
         message = f"The component imports {unknown} beyond what there is, and lacks {lacking}."
         raise UnsupportedModule(message)
 
 
-def invoke(guest: Guest, linker: Linker, component: Component, source: str, text: str) -> str:
-    """Has `handle` of a source called with `text` and returns its answer; raises what ended the guest otherwise."""
-    given = (source, text, guest.context_json.decode(), guest.environment_json, os.urandom(_SEED_BYTES).hex())
-    answer = _call(guest, _instance(guest, linker, component), "handle", *given)
+def invoke(guest: Guest, linker: Linker, component: Component, script: Script, text: str) -> str:
+    """Has a script's `handle` called with `text` and returns its answer; raises what ended the guest otherwise."""
+    guest.source = script.source
+    given = (script.code, text, guest.context_json.decode(), guest.environment_json, os.urandom(_SEED_BYTES).hex())
+    answer = str(_call(guest, _instance(guest, linker, component), "handle", *given))
     # UTF-8 has at least as many bytes as text has characters.
     if len(answer) > guest.limits.output_bytes or len(answer.encode()) > guest.limits.output_bytes:
         raise too_large(guest.limits.output_bytes)
     return checked(answer)
 
 
-def fault_of(guest: Guest, linker: Linker, component: Component, source: str) -> str:
-    """What is wrong with a source, as `line:column: message`; empty where nothing is."""
-    return _call(guest, _instance(guest, linker, component), "check", source)
+def translate(guest: Guest, linker: Linker, component: Component, source: str) -> str:
+    """The code of a source, for a `Script`. Raises `Ended` where it is none, with `line:column: message`."""
+    answer = _call(guest, _instance(guest, linker, component), "compile", source)
+    if answer.tag == "err":
+        raise Ended(Verdict(Failure.FUNCTION_ERROR, answer.payload))
+    return str(answer.payload)
 
 
 def _instance(guest: Guest, linker: Linker, component: Component) -> Instance:
@@ -130,16 +142,15 @@ def _instance(guest: Guest, linker: Linker, component: Component) -> Instance:
         raise
 
 
-def _call(guest: Guest, instance: Instance, name: str, *given: str) -> str:
+def _call(guest: Guest, instance: Instance, name: str, *given: str) -> Any:
     function = instance.get_func(guest.store, name)
     if function is None:
         message = f"the component has no export {name}"
         raise EngineFailed(message)
     try:
-        answer = function(guest.store, *(_text(one) for one in given))
+        return function(guest.store, *(_text(one) for one in given))
     except wasmtime.WasmtimeError as error:
         raise _trapped(str(error), guest) from error
-    return str(answer)
 
 
 def _text(text: str) -> str:

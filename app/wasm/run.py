@@ -19,7 +19,7 @@ from app.wasm.endings import verdict_of
 from app.wasm.engine import component_engine, engine
 from app.wasm.errors import AlreadyRunning, EngineFailed, LayerRefused
 from app.wasm.guest import Ended, Exited, Guest
-from app.wasm.layer import Layer, Source
+from app.wasm.layer import Layer, Script
 from app.wasm.limits import Limits
 from app.wasm.linking import Slot, linker
 from app.wasm.outcome import Outcome, Verdict, plain
@@ -41,7 +41,7 @@ def run(
     program: wasmtime.Module | Component,
     input: str,  # noqa: A002
     *,
-    layer: Layer | Source | None = None,
+    layer: Layer | Script | None = None,
     limits: Limits,
     context: Mapping[str, object],
     environment: Mapping[str, str],
@@ -60,12 +60,12 @@ def run(
     return host.run(host.modules, host.modules.invoke(program, layer), input, limits, context, environment)
 
 
-def check(component: Component, source: str, *, limits: Limits) -> Outcome:
-    """Has a component read a source without running it; its output is what is wrong, as `line:column: message`, and
-    empty where nothing is.
+def translate(component: Component, source: str, *, limits: Limits) -> Outcome:
+    """Has a component read a source without running it; the output is the code of a `Script`, or the message is what is
+    wrong, as `line:column: message`.
     """
     host = _host()
-    return host.run(host.components, host.components.check(component, source), "", limits, {}, {})
+    return host.run(host.components, host.components.translate(component), source, limits, {}, {})
 
 
 def interrupt() -> None:
@@ -100,7 +100,7 @@ class _Modules(_Kind):
         # Entries go with the caller's modules, so that the caller's cache is the only one to bound.
         self._prepared: weakref.WeakKeyDictionary[wasmtime.Module, _Prepared] = weakref.WeakKeyDictionary()
 
-    def invoke(self, module: wasmtime.Module, layer: Layer | Source | None) -> Started:
+    def invoke(self, module: wasmtime.Module, layer: Layer | Script | None) -> Started:
         if not isinstance(layer, Layer | None):
             raise LayerRefused
         return partial(_invoke, self._prepare(module), layer)
@@ -125,13 +125,13 @@ class _Components(_Kind):
         super().__init__(component_engine())
         self._linker = python.linker(self.engine, self.slot)
 
-    def invoke(self, component: Component, layer: Layer | Source | None) -> Started:
+    def invoke(self, component: Component, layer: Layer | Script | None) -> Started:
         if layer is None or isinstance(layer, Layer):
             raise LayerRefused
         return lambda guest, text: python.invoke(guest, self._linker, component, layer, text)
 
-    def check(self, component: Component, source: str) -> Started:
-        return lambda guest, _text: python.fault_of(guest, self._linker, component, source)
+    def translate(self, component: Component) -> Started:
+        return lambda guest, source: python.translate(guest, self._linker, component, source)
 
 
 class _Host:

@@ -10,7 +10,7 @@ import wasmtime
 from app.toolchains import LANGUAGES
 from app.toolchains.toolchain import Compiled
 from app.wasm.engine import engine
-from app.wasm.layer import Layer, Source, read
+from app.wasm.layer import Layer, Script, read
 from app.wasm.limits import Limits
 from app.wasm.lines import place_of, without_lines
 from app.wasm.native import Program, load
@@ -29,7 +29,7 @@ class Compilation:
 
     compiled: Compiled
     program: Program
-    layer: Layer | Source | None
+    layer: Layer | Script | None
     lines: bytes
 
 

@@ -1,7 +1,7 @@
-"""Takes Python as it is: what is executed is CPython, a component that is built once, and the source is its argument.
+"""Compiles Python to what CPython reads: that is itself a component, which is built once.
 
 The component is built in the jail by componentize-py of the files in `guest`, which have read what authors may import.
-It is the same component that says in the jail whether a source can be run at all.
+It is the same component that compiles a source to bytecode in the jail, and says what is wrong with it.
 """
 
 import sys
@@ -79,7 +79,7 @@ COMPONENT = Part(
 
 
 class Python(Toolchain):
-    """`def handle(input, context)` becomes a layer on CPython: the source itself."""
+    """`def handle(input, context)` becomes a layer on CPython: bytecode, and the source for the log."""
 
     language = "python"
     extension = "py"
@@ -96,18 +96,19 @@ class Python(Toolchain):
         return None if _version() else f"The package {_BUILDER} is not installed; it is among the requirements."
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
-        """Have one source read; nothing is made of it."""
+        """Have one source read."""
         if not COMPONENT.is_made(shared):
             raise ToolchainMissing("CPython is not built yet")
         folder = COMPONENT.folder(shared)
-        source = source.removeprefix(BOM_UTF8)
         result = run(
-            [*_PYTHON, _CHILD, "check", str(folder / "python.cwasm")],
-            stdin=source,
+            [*_PYTHON, _CHILD, "translate", str(folder / "python.cwasm")],
+            stdin=source.removeprefix(BOM_UTF8),
+            outputs=["layer.bin"],
             readable=[*_READABLE, _APP, folder],
             limits=self.limits,
         )
-        if result.returncode != 0:
+        layer = result.outputs.get("layer.bin")
+        if result.returncode != 0 or layer is None:
             raise self._failure(result)
         return Compiled(
             wasm=(folder / "python.wasm").read_bytes(),
@@ -116,7 +117,7 @@ class Python(Toolchain):
             toolchain_version=self.version(),
             flags=_FLAGS,
             duration_ms=result.duration_ms,
-            layer=source,
+            layer=layer,
             native=folder / "python.cwasm",
         )
 

@@ -1,9 +1,12 @@
 """Runs one function of an author's source. The component is this, with CPython and the library in its memory."""
 
 import ast
+import binascii
+import gc
 import inspect
 import json
 import linecache
+import marshal
 import sys
 import traceback
 import types
@@ -12,6 +15,7 @@ from typing import Any, NoReturn
 
 import kiln_library
 import wit_world
+from componentize_py_types import Err
 from kiln_machine import begin, flush, install
 from kiln_waiting import Loop
 
@@ -24,34 +28,38 @@ _LIBRARY = frozenset(sys.modules) | frozenset(sys.builtin_module_names)
 class WitWorld(wit_world.WitWorld):
     """The component's exports."""
 
-    def handle(self, source: str, input: str, context: str, environment: str, seed: str) -> str:  # noqa: A002
+    def handle(self, code: str, input: str, context: str, environment: str, seed: str) -> str:  # noqa: A002
         """Run a source's handle once; does not return where it fails."""
         try:
             begin(json.loads(environment), seed)
-            value = _call(_module(source).handle, json.loads(input), json.loads(context))
+            value = _call(_module(code).handle, json.loads(input), json.loads(context))
         except BaseException as error:  # noqa: BLE001 - whatever an author raises ends here
-            _fail(error, source)
+            _fail(error)
         answer = _text(value)
         flush()
         return answer
 
-    def check(self, source: str) -> str:
-        """What is wrong with a source that has not run."""
+    def compile(self, source: str) -> str:
+        """The bytecode of a source, in base64."""
         try:
             tree = ast.parse(source, _FILE)
-            compile(tree, _FILE, "exec")
+            code = compile(tree, _FILE, "exec", dont_inherit=True)
         except SyntaxError as error:
-            return f"{error.lineno or 1}:{error.offset or 1}: {error.msg}"
+            raise Err(f"{error.lineno or 1}:{error.offset or 1}: {error.msg}") from error
         except (ValueError, RecursionError, MemoryError) as error:
-            return f"1:1: {error or type(error).__name__}"
-        return _absent(tree) or _handle_missing(tree)
+            raise Err(f"1:1: {str(error) or type(error).__name__}") from error
+        fault = _absent(tree) or _handle_missing(tree)
+        if fault:
+            raise Err(fault)
+        return binascii.b2a_base64(marshal.dumps(code), newline=False).decode()
 
 
-def _module(source: str) -> types.ModuleType:
+def _module(code: str) -> types.ModuleType:
     module = types.ModuleType(_NAME)
     module.__file__ = _FILE
     sys.modules[_NAME] = module
-    exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - this is what it is for
+    # The bytecode is no more trusted than the source: both are the author's, in a sandbox of their own.
+    exec(marshal.loads(binascii.a2b_base64(code)), module.__dict__)  # noqa: S102, S302
     return module
 
 
@@ -80,7 +88,7 @@ def _text(value: Any) -> str:
         # Half of a surrogate pair: its escape is text that the host can say what is wrong with.
         return json.dumps(value, separators=(",", ":"))
     except MemoryError as error:
-        _fail(error, "")
+        _fail(error)
     except (TypeError, ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         flush()
@@ -88,7 +96,7 @@ def _text(value: Any) -> str:
     return text
 
 
-def _fail(error: BaseException, source: str) -> NoReturn:
+def _fail(error: BaseException) -> NoReturn:
     """End the execution; the log gets the author's part of the traceback."""
     place, failure = _place(error), "FUNCTION_ERROR"
     match error:
@@ -99,7 +107,7 @@ def _fail(error: BaseException, source: str) -> NoReturn:
         case RecursionError():
             failure = "STACK_OVERFLOW"
         case _:
-            _log(error, source)
+            _log(error)
     flush()
     wit_world.fail(failure, _sentence(error), place)
     raise error
@@ -122,7 +130,8 @@ def _sentence(error: BaseException) -> str:
     return f"{name}: {said}" if said else name
 
 
-def _log(error: BaseException, source: str) -> None:
+def _log(error: BaseException) -> None:
+    source = wit_world.source()
     linecache.cache[_FILE] = (len(source), None, source.splitlines(keepends=True), _FILE)
     try:
         told = traceback.TracebackException.from_exception(error)
@@ -168,3 +177,6 @@ def _handle_missing(tree: ast.Module) -> str:
 
 
 install()
+# What lies in memory already is nobody's garbage, and looking through it would copy its pages.
+gc.collect()
+gc.freeze()
