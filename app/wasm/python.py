@@ -17,24 +17,28 @@ from app.wasm.errors import EngineFailed, UnsupportedModule
 from app.wasm.guest import Ended, Guest, timed_out
 from app.wasm.layer import Script
 from app.wasm.linking import Slot
-from app.wasm.outcome import Failure, Verdict
+from app.wasm.outcome import Failure, Verdict, location_in
 from app.wasm.output import checked, too_large
 
 _GRAIN_NS = fixed.CLOCK_GRAIN_MS * 1_000_000
 _SEED_BYTES = 32
 # What the component may say of its own end; the rest is for the host to find out.
-_ITS_OWN = {failure.value: failure for failure in Failure} | {"TIMEOUT": Failure.FUNCTION_ERROR}
+_ITS_OWN = {
+    failure.value: failure for failure in (Failure.OUT_OF_MEMORY, Failure.STACK_OVERFLOW, Failure.INVALID_OUTPUT)
+}
 
 
 def log(guest: Guest, text: str, is_error: bool) -> None:
     """Keeps what was printed."""
-    guest.log.write(text.encode(errors="replace"), is_error=is_error)
+    piece = text[: guest.log.room_bytes].encode(errors="replace")
+    guest.log.write(piece, length=max(len(piece), len(text)), is_error=is_error)
 
 
 def fail(_guest: Guest, failure: str, message: str, place: str) -> None:
     """Ends the guest with its own message."""
     kind = _ITS_OWN.get(failure, Failure.FUNCTION_ERROR)
-    raise Ended(Verdict(kind, message or "The function failed.", place or None))
+    location = location_in(place[: fixed.MESSAGE_CHARACTERS])
+    raise Ended(Verdict(kind, message[: fixed.MESSAGE_CHARACTERS + 1] or "The function failed.", location))
 
 
 def wall_clock(_guest: Guest) -> int:
