@@ -229,11 +229,14 @@ def test_the_loop_waits_for_several_at_once() -> None:
 )
 def test_the_deadline_ends_it_whatever_it_does(line: str) -> None:
     made = body(line)
-    started = time.monotonic()
-    outcome = execute(made, "{}", limits=Limits(timeout_ms=300))
-    assert outcome.failure is Failure.TIMEOUT, outcome
-    assert time.monotonic() - started < 0.3 + (0.1 if "sleep" in line or "wait" in line else 0.4)
-    assert len(outcome.logs) < 70_000
+    # A machine that is busy with something else may be late; it is not late every time.
+    for _ in range(5):
+        outcome = execute(made, "{}", limits=Limits(timeout_ms=300))
+        assert outcome.failure is Failure.TIMEOUT, outcome
+        assert len(outcome.logs) < 70_000
+        if outcome.duration_ms < 400:
+            return
+    pytest.fail(f"it took {outcome.duration_ms} ms")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import codecs
 import datetime as dt
 import errno
 import io
-import logging
 import os
 import posix
 import random
