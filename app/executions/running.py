@@ -66,7 +66,8 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
 
 def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: float | None) -> Finish:
     carried: dict[str, Any] = claimed.delivery.carried
-    module, layer = modules.load(carried["artifact"]), modules.layer(carried["layer"])
+    module = modules.load(carried["artifact"])
+    layer = modules.layer(carried["layer"], module)
     text = carried["input"]
     if text is None:
         with platform.database.statement() as connection:

@@ -7,7 +7,14 @@ from flask import url_for
 from flask.views import MethodView
 
 from app.functions import service
-from app.functions.domain import FunctionLimits, NameTaken, RevisionMismatch, SourceTooLarge, UnknownFunction
+from app.functions.domain import (
+    FunctionLimits,
+    MemoryTooSmall,
+    NameTaken,
+    RevisionMismatch,
+    SourceTooLarge,
+    UnknownFunction,
+)
 from app.functions.models import Function as Row
 from app.functions.schemas import FunctionCreate, FunctionPage, FunctionRead, FunctionWrite, LanguagePage, as_read
 from app.functions.service import Code
@@ -29,6 +36,7 @@ PROBLEMS = {
     NameTaken: "name_taken",
     RevisionMismatch: "precondition_failed",
     SourceTooLarge: "too_large",
+    MemoryTooSmall: "validation_error",
 }
 
 

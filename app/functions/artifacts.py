@@ -3,20 +3,22 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 from app.functions import queries
 from app.functions.domain import digest_of
 from app.platform import Platform
-from app.toolchains import jail
-from app.wasm import lines, precompile
+from app.toolchains import Compiled, jail, parts
+from app.wasm import lines, precompile, sections
 from app.wasm import native as native_code
 from app.wasm.engine import configuration_key
 
 #: Native code of the largest accepted module.
 _MOST_OUTPUT_BYTES = 192 << 20
+#: For a component of our own, which is larger than any module that is accepted.
+_LIMITS_OF_OURS = replace(parts.LIMITS, stdout_bytes=_MOST_OUTPUT_BYTES)
 
 
 class ArtifactMissing(Exception):
@@ -33,12 +35,31 @@ class Artifact:
     lines: bytes
 
 
+def of(compiled: Compiled) -> Artifact:
+    """What a toolchain made, with the native code that it brought along, or with that of `build`."""
+    if compiled.native is None:
+        return build(compiled.wasm)
+    return Artifact(digest_of(compiled.wasm), compiled.wasm, compiled.native.read_bytes(), b"")
+
+
 def build(wasm: bytes) -> Artifact:
     """Validate a module and compile it to native code, in a jail. Raises `PrecompileFailed` where the module is
     refused.
     """
     limits = jail.JailLimits(stdout_bytes=_MOST_OUTPUT_BYTES)
     result = jail.run(precompile.COMMAND, stdin=wasm, readable=precompile.READABLE, limits=limits)
+    made = precompile.parse_reply(result.stdout)
+    return Artifact(digest_of(made.wasm), made.wasm, made.native, made.lines)
+
+
+def build_again(wasm: bytes) -> Artifact:
+    """The same for what the database holds. A component among it was built by a toolchain of ours: what users send is
+    kept only if `build` took it, which takes no component.
+    """
+    if not sections.is_component(wasm):
+        return build(wasm)
+    command = (*precompile.COMMAND, "--component")
+    result = jail.run(command, stdin=wasm, readable=precompile.READABLE, limits=_LIMITS_OF_OURS)
     made = precompile.parse_reply(result.stdout)
     return Artifact(digest_of(made.wasm), made.wasm, made.native, made.lines)
 

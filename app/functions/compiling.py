@@ -95,7 +95,7 @@ def _compile(platform: Platform, version: Version) -> Built | Failure:
     try:
         compiled = language.compile(version.source, shared=platform.toolchains)
         is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
-        return Built(compiled, None if is_shared else artifacts.build(compiled.wasm))
+        return Built(compiled, None if is_shared else artifacts.of(compiled))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
     except (ToolchainMissing, PrecompileFailed) as error:

@@ -81,3 +81,11 @@ class SourceTooLarge(FunctionError):
     def __init__(self, limit: int, actual: int) -> None:
         super().__init__(f"the source has {actual} bytes, the limit is {limit}")
         self.limit, self.actual = limit, actual
+
+
+class MemoryTooSmall(FunctionError):
+    """The function may use less memory than its language needs before it begins."""
+
+    def __init__(self, language: str, least_mb: int) -> None:
+        super().__init__(f"a function in {language} needs a memoryMb of at least {least_mb}")
+        self.pointer = "/limits/memoryMb"

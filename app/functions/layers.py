@@ -5,7 +5,8 @@ from typing import Final
 
 from app.functions import queries
 from app.platform import Platform
-from app.wasm.layer import Layer
+from app.wasm.layer import Layer, Script, read
+from app.wasm.native import Program
 
 #: What one child keeps in memory, counted as the bytes that are stored.
 BYTES_IN_MEMORY: Final = 64 << 20
@@ -20,18 +21,18 @@ class Layers:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._loaded: OrderedDict[str, tuple[Layer, int]] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[Layer | Script, int]] = OrderedDict()
         self._bytes = 0
 
-    def load(self, digest: str) -> Layer:
-        """The layer of this digest; raises `LayerMissing`."""
+    def load(self, digest: str, program: Program) -> Layer | Script:
+        """The layer of this digest, which belongs to a program; raises `LayerMissing`."""
         found = self._loaded.get(digest)
         if found is None:
             with self._platform.database.transaction() as session:
                 content = queries.layer(session, digest)
             if content is None:
                 raise LayerMissing(digest)
-            found = self._loaded[digest] = Layer.parse(content), len(content)
+            found = self._loaded[digest] = read(program, content), len(content)
             self._bytes += len(content)
             while self._bytes > BYTES_IN_MEMORY and len(self._loaded) > 1:
                 _, (_, freed) = self._loaded.popitem(last=False)

@@ -3,12 +3,11 @@
 from collections import OrderedDict
 from typing import Final
 
-import wasmtime
-
 from app.functions.layers import Layers
 from app.functions.native_cache import NativeCache
 from app.platform import Platform
-from app.wasm.layer import Layer
+from app.wasm.layer import Layer, Script
+from app.wasm.native import Program
 
 #: Modules that one child keeps. Their code is mapped from the cache's files, so children share its pages.
 MODULES_IN_MEMORY: Final = 128
@@ -18,7 +17,7 @@ class Modules:
     """The modules and layers of one child: in memory, beneath it on disk, beneath that in the database."""
 
     def __init__(self, platform: Platform) -> None:
-        self._loaded: OrderedDict[str, wasmtime.Module] = OrderedDict()
+        self._loaded: OrderedDict[str, Program] = OrderedDict()
         self._cache = NativeCache(platform)
         self._layers = Layers(platform)
 
@@ -26,7 +25,7 @@ class Modules:
         """Whether the module is in memory, so that loading it takes no time."""
         return digest in self._loaded
 
-    def load(self, digest: str) -> wasmtime.Module:
+    def load(self, digest: str) -> Program:
         """The module of an artifact; raises `ArtifactMissing`."""
         module = self._loaded.get(digest)
         if module is None:
@@ -36,6 +35,6 @@ class Modules:
         self._loaded.move_to_end(digest)
         return module
 
-    def layer(self, digest: str | None) -> Layer | None:
+    def layer(self, digest: str | None, program: Program) -> Layer | Script | None:
         """The layer of this digest, if there is one to be; raises `LayerMissing`."""
-        return None if digest is None else self._layers.load(digest)
+        return None if digest is None else self._layers.load(digest, program)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-import wasmtime
 
 from app.functions import artifacts, queries
 from app.platform import Platform
@@ -34,7 +33,7 @@ class NativeCache:
         self._key = platform.settings.secret_key
         self._directory = platform.settings.home / "cache" / "native" / self._target
 
-    def load(self, digest: str) -> wasmtime.Module:
+    def load(self, digest: str) -> native_code.Program:
         """The module of an artifact; raises `ArtifactMissing`."""
         path = self._path(digest)
         try:
@@ -59,7 +58,7 @@ class NativeCache:
     def _path(self, digest: str) -> Path:
         return self._directory / f"{digest}{_CODE}"
 
-    def _verified(self, path: Path, digest: str) -> wasmtime.Module:
+    def _verified(self, path: Path, digest: str) -> native_code.Program:
         code, mac = path.read_bytes(), path.with_suffix(_SEAL).read_bytes()
         native_code.verify(code, mac, self._key, artifacts.identity(digest, self._target))
         os.utime(path)
@@ -82,7 +81,7 @@ class NativeCache:
             wasm = queries.wasm(session, digest)
         if wasm is None:
             raise artifacts.ArtifactMissing(digest)
-        artifact = artifacts.build(wasm)
+        artifact = artifacts.build_again(wasm)
         mac = artifacts.seal(self._platform, artifact)
         with self._platform.database.transaction() as session:
             queries.forget_native(session, digest, self._target)

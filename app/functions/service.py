@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.functions import queries
 from app.functions.domain import (
     FunctionLimits,
+    MemoryTooSmall,
     NameTaken,
     RevisionMismatch,
     SourceTooLarge,
@@ -23,7 +24,7 @@ from app.functions.models import Function, Version
 from app.identity import new_id
 from app.platform import Platform
 from app.queue import Queue, Task, enqueue, message
-from app.toolchains import State
+from app.toolchains import State, toolchain
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def register(
 ) -> tuple[Function, Version]:
     """Record a function and its first version, and the message that has it compiled, in one transaction."""
     _check_size(platform, code)
+    _check_memory(code.language, limits.memory_mb)
     try:
         with platform.database.transaction() as session:
             if queries.name_is_taken(session, name):
@@ -84,6 +86,8 @@ def change(
                 raise NameTaken(changes["name"])
             for field, value in changes.items():
                 setattr(function, field, value)
+            if code is not None or "memory_mb" in changes:
+                _check_memory(latest.language if code is None else code.language, function.memory_mb)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
                 latest = _add_version(session, function, code, correlation_id)
             function.revision += 1
@@ -177,6 +181,12 @@ def _check_size(platform: Platform, code: Code) -> None:
     limit = _limit(platform, code.language)
     if len(code.source) > limit:
         raise SourceTooLarge(limit, len(code.source))
+
+
+def _check_memory(language: str, memory_mb: int) -> None:
+    least_mb = toolchain(language).least_memory_mb
+    if memory_mb < least_mb:
+        raise MemoryTooSmall(language, least_mb)
 
 
 def _limit(platform: Platform, language: str) -> int:

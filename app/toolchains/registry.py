@@ -8,6 +8,7 @@ from app.toolchains.c.toolchain import C, Cpp
 from app.toolchains.errors import UnknownLanguage
 from app.toolchains.go.toolchain import Go
 from app.toolchains.javascript.toolchain import JavaScript
+from app.toolchains.python.toolchain import Python
 from app.toolchains.rust.toolchain import Rust
 from app.toolchains.toolchain import Toolchain
 from app.toolchains.typescript.toolchain import TypeScript
@@ -22,6 +23,7 @@ LANGUAGES: Mapping[str, Toolchain] = MappingProxyType(
         "cpp": Cpp(),
         "go": Go(),
         "javascript": JavaScript(),
+        "python": Python(),
         "rust": Rust(),
         "typescript": TypeScript(),
         "wat": Wat(),

@@ -17,7 +17,9 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 class Compiled:
     """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs.
 
-    Where many functions share a module, `layer` is what makes it this one's.
+    Where many functions share a module, `layer` is what makes it this one's. `native` is a file with the module's
+    native code, where a part has that: only what is not made of an author's source comes with its own, and only so does
+    a component become an artifact.
     """
 
     wasm: bytes
@@ -27,6 +29,7 @@ class Compiled:
     flags: tuple[str, ...]
     duration_ms: int
     layer: bytes | None = None
+    native: Path | None = None
 
 
 class State(StrEnum):
@@ -55,6 +58,8 @@ class Toolchain(ABC):
     extension: ClassVar[str]
     is_native: ClassVar[bool] = True
     """Whether a program of native code reads the source: then nothing is compiled without a sound jail."""
+    least_memory_mb: ClassVar[int] = 1
+    """What an execution needs before it has begun."""
 
     def __init__(self, limits: JailLimits | None = None) -> None:
         self.limits = limits or JailLimits()

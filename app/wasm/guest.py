@@ -47,6 +47,7 @@ class Guest:
         self.memory: wasmtime.Memory | None = None
         self.instance: wasmtime.Instance | None = None
         self.log = Log(limits.log_bytes)
+        self.source = ""
         self.stdin = b""
         self.stdin_read = 0
         self.stdout: bytearray | None = None
@@ -65,6 +66,11 @@ class Guest:
         left = self._limit - time.monotonic()
         known = {"deadlineMs": int((time.time() + left) * 1000), **self._context}
         return json.dumps(known, separators=(",", ":"), default=str).encode()
+
+    @property
+    def environment_json(self) -> str:
+        """Its variables, as an object of strings."""
+        return json.dumps(dict(self.environment), ensure_ascii=False, separators=(",", ":"))
 
     def enter(self, caller: wasmtime.Caller) -> None:
         """A host function was called: until it returns, memory is reached through `caller`."""

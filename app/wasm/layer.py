@@ -1,9 +1,12 @@
-"""What makes a module that many functions share one function's own: what its memory holds beyond the module's data."""
+"""What makes a module that many functions share one function's own: what its memory holds beyond the module's data, or
+the source that it runs.
+"""
 
 import ctypes
 from dataclasses import dataclass
 
 import wasmtime
+from wasmtime.component import Component
 
 from app.wasm.errors import LayerRefused
 from app.wasm.guest import Ended
@@ -51,3 +54,34 @@ class Layer:
         start = ctypes.addressof(memory.data_ptr(store).contents)
         for address, piece in self.pieces:
             ctypes.memmove(start + address, piece, len(piece))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A source as an interpreter runs it: `code` is what it has made of `source`.
+
+    As bytes it is the code on a line of its own, and then the source.
+    """
+
+    code: str
+    source: str
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Script":
+        """Read its bytes; raises `LayerRefused` where they are none."""
+        code, newline, source = content.partition(b"\n")
+        try:
+            return cls(code.decode("ascii"), (source if newline else b"").decode())
+        except UnicodeDecodeError as error:
+            raise LayerRefused from error
+
+    def dump(self) -> bytes:
+        """Its bytes."""
+        return f"{self.code}\n{self.source}".encode()
+
+
+def read(program: wasmtime.Module | Component, content: bytes) -> Layer | Script:
+    """The layer of a function that shares `program`; raises `LayerRefused` where the bytes are none."""
+    if isinstance(program, wasmtime.Module):
+        return Layer.parse(content)
+    return Script.parse(content)

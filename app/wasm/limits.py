@@ -6,6 +6,11 @@ KIB = 1024
 MIB = 1024 * KIB
 
 STACK_BYTES = 512 * KIB
+# An interpreter needs several frames for each call of what it interprets.
+COMPONENT_STACK_BYTES = 2 * MIB
+# A component is made of many modules that share one memory.
+COMPONENT_INSTANCES = 200
+COMPONENT_TABLES = 16
 TABLE_ENTRIES = 100_000
 TABLES = 4
 MEMORIES = 1

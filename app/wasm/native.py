@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import wasmtime
+from wasmtime.component import Component
 
-from app.wasm.engine import engine
+from app.wasm import python
+from app.wasm.engine import component_engine, engine
 from app.wasm.errors import ModuleRefused, NativeCodeRefused
 from app.wasm.limits import MIB
 from app.wasm.lines import without_lines
@@ -19,6 +21,13 @@ from app.wasm.sections import Bounds, check_bounds
 from app.wasm.shapes import Shape, shape_of
 
 _KEY_BYTES = 16
+
+# Native code is an ELF file; in this word of its header the engine says of what it was made.
+_KIND = slice(48, 52)
+_OF_A_COMPONENT = 2
+
+#: What is executed: nearly always a module.
+Program = wasmtime.Module | Component
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,16 @@ def precompile(wasm: bytes, *, max_functions: int = 20_000, max_bytes: int = 16 
     return Made(stripped, bytes(module.serialize()), lines, shape)
 
 
+def precompile_component(wasm: bytes) -> Made:
+    """The same of a component, which must be our own: nothing bounds what it costs the compiler."""
+    try:
+        component = Component(component_engine(), wasm)
+    except wasmtime.WasmtimeError as error:
+        raise ModuleRefused(str(error).strip().splitlines()[-1].strip()) from error
+    python.check_shape(component_engine(), component)
+    return Made(wasm, bytes(component.serialize()), b"", Shape.PYTHON)
+
+
 def seal(native: bytes, key: bytes, identity: str) -> bytes:
     """The seal of `native` under `identity`, which names wasm digest and configuration: HMAC-SHA256, 32 bytes."""
     if len(key) < _KEY_BYTES:
@@ -67,13 +86,22 @@ def verify(native: bytes, mac: bytes, key: bytes, identity: str) -> None:
         raise NativeCodeRefused
 
 
-def load(path: Path) -> wasmtime.Module:
-    """The module in the file at `path`, mapped and not copied: replace the file by renaming, never write into it.
+def load(path: Path) -> Program:
+    """The module or component in the file at `path`, mapped and not copied: replace the file by renaming, never write
+    into it.
 
     The caller has verified what the file holds, in a directory that only it can write. Raises `NativeCodeRefused` for
     code of another engine version or configuration.
     """
     try:
+        if _is_of_a_component(path):
+            return Component.deserialize_file(component_engine(), str(path))
         return wasmtime.Module.deserialize_file(engine(), str(path))
     except wasmtime.WasmtimeError as error:
         raise NativeCodeRefused(str(error)) from error
+
+
+def _is_of_a_component(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(_KIND.stop)
+    return bool(int.from_bytes(header[_KIND], "little") & _OF_A_COMPONENT)

@@ -5,6 +5,8 @@ is one line of JSON, then the wasm, then the native code, then the table of its 
 
     {"ok": true, "shape": "MEMORY_ABI", "configuration": "…", "wasm_bytes": 120, "native_bytes": 9000, "lines_bytes": 0}
     {"ok": false, "error": "source.wat:3:5: unknown operator or unexpected token"}
+
+With `--component` it takes a component, and nothing else. That is only said of what a toolchain has built of its own.
 """
 
 import json
@@ -19,7 +21,7 @@ import wasmtime
 
 from app.wasm.engine import configuration_key
 from app.wasm.errors import ModuleRefused, PrecompileFailed, WasmError
-from app.wasm.native import precompile
+from app.wasm.native import Made, precompile, precompile_component
 from app.wasm.outcome import plain
 from app.wasm.shapes import Shape
 
@@ -60,7 +62,8 @@ def main(arguments: list[str]) -> int:
     """Reads a module from standard input and answers on standard output; 1 where it was refused."""
     given = sys.stdin.buffer.read()
     try:
-        header, body = _compiled(given, is_text="--wat" in arguments)
+        made = precompile_component(given) if "--component" in arguments else _made(given, is_text="--wat" in arguments)
+        header, body = _answer(made)
     except MemoryError:
         header, body = _refused("The module needs more memory to compile than is allowed."), b""
     except WasmError as error:
@@ -70,13 +73,16 @@ def main(arguments: list[str]) -> int:
     return 0 if header["ok"] else 1
 
 
-def _compiled(given: bytes, *, is_text: bool) -> tuple[dict[str, Any], bytes]:
+def _made(given: bytes, *, is_text: bool) -> Made:
     wasm = wasm_of_text(given) if is_text else given
     try:
-        made = precompile(wasm)
+        return precompile(wasm)
     except WasmError as error:
         # The binary has lost the lines of its text, so what is wrong with it is said of the whole.
         raise ModuleRefused(f"source.wat:1:1: {error}" if is_text else str(error)) from error
+
+
+def _answer(made: Made) -> tuple[dict[str, Any], bytes]:
     header = {
         "ok": True,
         "shape": made.shape,

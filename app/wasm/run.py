@@ -1,4 +1,4 @@
-"""Runs a module once: the only door to a guest."""
+"""Runs a module or a component once: the only door to a guest."""
 
 import os
 import threading
@@ -7,17 +7,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Final
 
 import wasmtime
+from wasmtime.component import Component
 
-from app.wasm import assemblyscript, command, exports, memory_abi
+from app.wasm import assemblyscript, command, exports, memory_abi, python
 from app.wasm import limits as fixed
 from app.wasm.endings import verdict_of
-from app.wasm.engine import engine
-from app.wasm.errors import AlreadyRunning, EngineFailed
+from app.wasm.engine import component_engine, engine
+from app.wasm.errors import AlreadyRunning, EngineFailed, LayerRefused
 from app.wasm.guest import Ended, Exited, Guest
-from app.wasm.layer import Layer
+from app.wasm.layer import Layer, Script
 from app.wasm.limits import Limits
 from app.wasm.linking import Slot, linker
 from app.wasm.outcome import Outcome, Verdict, plain
@@ -25,6 +27,8 @@ from app.wasm.shapes import HOST_FUNCTIONS, Shape, exports_initializer, shape_of
 from app.wasm.watchdog import Watchdog
 
 Invoke = Callable[[Guest, wasmtime.Instance, str], str]
+#: Runs a program with its layer on an input.
+Started = Callable[[Guest, str], str]
 
 _INVOKE: Final[Mapping[Shape, Invoke]] = {
     Shape.MEMORY_ABI: memory_abi.invoke,
@@ -34,31 +38,48 @@ _INVOKE: Final[Mapping[Shape, Invoke]] = {
 
 
 def run(
-    module: wasmtime.Module,
+    program: wasmtime.Module | Component,
     input: str,  # noqa: A002
     *,
-    layer: Layer | None = None,
+    layer: Layer | Script | None = None,
     limits: Limits,
     context: Mapping[str, object],
     environment: Mapping[str, str],
 ) -> Outcome:
-    """Runs `module` on the JSON text `input`, in a store of its own, and says how it ended.
+    """Runs `program` on the JSON text `input`, in a store of its own, and says how it ended.
 
-    `module` must come from this process's engine, and `layer` is what makes it this function's; `context` is what the
-    function may know of its execution, and `environment` its variables. Whatever the guest does is an `Outcome`. Raises
-    `UnsupportedModule` for a module that was never accepted, `AlreadyRunning` where another thread runs one,
-    `EngineFailed` for a fault of the platform. A guest that cannot be interrupted ends the process.
+    `program` must come from this process's engine of its kind, and `layer` is what makes it this function's; `context`
+    is what the function may know of its execution, and `environment` its variables. Whatever the guest does is an
+    `Outcome`. Raises `UnsupportedModule` for a module that was never accepted, `LayerRefused` for a layer of another
+    kind of program, `AlreadyRunning` where another thread runs one, `EngineFailed` for a fault of the platform. A guest
+    that cannot be interrupted ends the process.
     """
     host = _host()
-    prepared = host.prepared(module)
-    with host.alone():
-        guest = Guest(wasmtime.Store(host.engine), limits, context, environment)
-        return host.execute(prepared, layer, input, guest)
+    if isinstance(program, Component):
+        return host.run(host.components, host.components.invoke(program, layer), input, limits, context, environment)
+    return host.run(host.modules, host.modules.invoke(program, layer), input, limits, context, environment)
+
+
+def translate(component: Component, source: str, *, limits: Limits) -> Outcome:
+    """Has a component read a source without running it; the output is the code of a `Script`, or the message is what is
+    wrong, as `line:column: message`.
+    """
+    host = _host()
+    return host.run(host.components, host.components.translate(component), source, limits, {}, {})
 
 
 def interrupt() -> None:
     """Ends the guest that runs in this process, if one does, as its deadline would; any thread may call it."""
     _host().interrupt()
+
+
+class _Kind:
+    """What one process keeps for programs of one engine."""
+
+    def __init__(self, made_for: wasmtime.Engine) -> None:
+        self.engine = made_for
+        self.slot = Slot()
+        self.watchdog = Watchdog(made_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +91,21 @@ class _Prepared:
     has_initializer: bool
 
 
-class _Host:
-    """What one process keeps between executions."""
+class _Modules(_Kind):
+    """What it keeps for modules."""
 
-    def __init__(self, made_for: wasmtime.Engine) -> None:
-        self.engine = made_for
-        self._slot = Slot()
-        self._linker = linker(made_for, self._slot, HOST_FUNCTIONS)
-        self._watchdog = Watchdog(made_for)
-        self._busy = threading.Lock()
+    def __init__(self) -> None:
+        super().__init__(engine())
+        self._linker = linker(self.engine, self.slot, HOST_FUNCTIONS)
         # Entries go with the caller's modules, so that the caller's cache is the only one to bound.
         self._prepared: weakref.WeakKeyDictionary[wasmtime.Module, _Prepared] = weakref.WeakKeyDictionary()
 
-    def prepared(self, module: wasmtime.Module) -> _Prepared:
+    def invoke(self, module: wasmtime.Module, layer: Layer | Script | None) -> Started:
+        if not isinstance(layer, Layer | None):
+            raise LayerRefused
+        return partial(_invoke, self._prepare(module), layer)
+
+    def _prepare(self, module: wasmtime.Module) -> _Prepared:
         found = self._prepared.get(module)
         if found is None:
             shape = shape_of(module)
@@ -94,67 +117,117 @@ class _Host:
             found = self._prepared[module] = _Prepared(template, _INVOKE[shape], exports_initializer(module))
         return found
 
+
+class _Components(_Kind):
+    """What it keeps for components."""
+
+    def __init__(self) -> None:
+        super().__init__(component_engine())
+        self._linker = python.linker(self.engine, self.slot)
+
+    def invoke(self, component: Component, layer: Layer | Script | None) -> Started:
+        if layer is None or isinstance(layer, Layer):
+            raise LayerRefused
+        return lambda guest, text: python.invoke(guest, self._linker, component, layer, text)
+
+    def translate(self, component: Component) -> Started:
+        return lambda guest, source: python.translate(guest, self._linker, component, source)
+
+
+class _Host:
+    """What one process keeps between executions; each kind from its first use."""
+
+    def __init__(self) -> None:
+        self._busy = threading.Lock()
+        self._running: _Kind | None = None
+
+    @cached_property
+    def modules(self) -> _Modules:
+        return _Modules()
+
+    @cached_property
+    def components(self) -> _Components:
+        return _Components()
+
+    def interrupt(self) -> None:
+        running = self._running
+        if running is not None:
+            running.watchdog.interrupt()
+
+    def run(
+        self,
+        kind: _Kind,
+        invoke: Started,
+        text: str,
+        limits: Limits,
+        context: Mapping[str, object],
+        environment: Mapping[str, str],
+    ) -> Outcome:
+        with self._alone(kind):
+            return _execute(kind, invoke, text, Guest(wasmtime.Store(kind.engine), limits, context, environment))
+
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def _alone(self, kind: _Kind) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
             raise AlreadyRunning
+        self._running = kind
         try:
             yield
         finally:
+            self._running = None
             self._busy.release()
 
-    def interrupt(self) -> None:
-        self._watchdog.interrupt()
 
-    def execute(self, prepared: _Prepared, layer: Layer | None, text: str, guest: Guest) -> Outcome:
-        output: str | None = None
-        verdict: Verdict | None = None
-        try:
-            try:
-                output = self._invoke(prepared, layer, text, guest)
-            finally:
-                self._watchdog.disarm()
-                self._slot.guest = None
-        except (Ended, Exited, wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            verdict = verdict_of(error, guest)
-        finally:
-            peak = guest.memory_bytes
-            guest.store.close()
-        return Outcome(
-            output=output,
-            failure=verdict.failure if verdict else None,
-            message=plain(verdict.message) if verdict else None,
-            location=plain(verdict.location) if verdict and verdict.location else None,
-            logs=guest.log.text(),
-            duration_ms=(time.monotonic() - guest.started) * 1000,
-            memory_peak_bytes=peak,
-            fuel_used=None,
-            frames=verdict.frames if verdict else (),
-        )
-
-    def _invoke(self, prepared: _Prepared, layer: Layer | None, text: str, guest: Guest) -> str:
-        store = guest.store
-        store.set_limits(
-            memory_size=guest.limits.memory_bytes,
-            table_elements=fixed.TABLE_ENTRIES,
-            instances=fixed.INSTANCES,
-            tables=fixed.TABLES,
-            memories=fixed.MEMORIES,
-        )
-        self._slot.guest = guest
-        self._watchdog.arm(guest.deadline)
+def _execute(kind: _Kind, invoke: Started, text: str, guest: Guest) -> Outcome:
+    output: str | None = None
+    verdict: Verdict | None = None
+    try:
+        kind.slot.guest = guest
+        kind.watchdog.arm(guest.deadline)
         # Counted from the present epoch, and only this execution's own deadline moves it on.
-        store.set_epoch_deadline(1)
+        guest.store.set_epoch_deadline(1)
         try:
-            instance = prepared.template.instantiate(store)
+            output = invoke(guest, text)
         finally:
-            guest.leave()
-        guest.instance, guest.memory = instance, exports.memory(store, instance)
-        if layer is not None:
-            layer.lay(store, guest.memory)
-        if prepared.has_initializer:
-            guest.call(exports.function(store, instance, "_initialize"))
-        return prepared.invoke(guest, instance, text)
+            kind.watchdog.disarm()
+            kind.slot.guest = None
+    except (Ended, Exited, wasmtime.Trap, wasmtime.WasmtimeError) as error:
+        verdict = verdict_of(error, guest)
+    finally:
+        peak = guest.memory_bytes
+        guest.store.close()
+    return Outcome(
+        output=output,
+        failure=verdict.failure if verdict else None,
+        message=plain(verdict.message) if verdict else None,
+        location=plain(verdict.location) if verdict and verdict.location else None,
+        logs=guest.log.text(),
+        duration_ms=(time.monotonic() - guest.started) * 1000,
+        memory_peak_bytes=peak,
+        fuel_used=None,
+        frames=verdict.frames if verdict else (),
+    )
+
+
+def _invoke(prepared: _Prepared, layer: Layer | None, guest: Guest, text: str) -> str:
+    store = guest.store
+    store.set_limits(
+        memory_size=guest.limits.memory_bytes,
+        table_elements=fixed.TABLE_ENTRIES,
+        instances=fixed.INSTANCES,
+        tables=fixed.TABLES,
+        memories=fixed.MEMORIES,
+    )
+    try:
+        instance = prepared.template.instantiate(store)
+    finally:
+        guest.leave()
+    guest.instance, guest.memory = instance, exports.memory(store, instance)
+    if layer is not None:
+        layer.lay(store, guest.memory)
+    if prepared.has_initializer:
+        guest.call(exports.function(store, instance, "_initialize"))
+    return prepared.invoke(guest, instance, text)
 
 
 _hosts: dict[int, _Host] = {}
@@ -164,4 +237,4 @@ def _host() -> _Host:
     """This process's host, made again after a fork: the watchdog's thread stays with the parent."""
     pid = os.getpid()
     found = _hosts.get(pid)
-    return found if found is not None else _hosts.setdefault(pid, _Host(engine()))
+    return found if found is not None else _hosts.setdefault(pid, _Host())

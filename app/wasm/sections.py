@@ -12,6 +12,7 @@ from app.wasm.limits import MEMORIES, MIB, TABLES
 
 _MAGIC = b"\0asm"
 _CORE_VERSION = b"\x01\0\0\0"
+_COMPONENT_VERSION = b"\x0d\0\x01\0"
 _CUSTOM = 0
 _CODE = 10
 _PREAMBLE_BYTES = 8
@@ -114,6 +115,11 @@ def split(wasm: bytes) -> Iterator[Section]:
         name = body.part(body.number()).rest().decode(errors="replace") if kind == _CUSTOM else ""
         whole = wasm[_PREAMBLE_BYTES + start : _PREAMBLE_BYTES + reader.at]
         yield Section(kind, name, body.rest(), whole)
+
+
+def is_component(wasm: bytes) -> bool:
+    """Whether it begins as a component and not as a module."""
+    return wasm[:8] == _MAGIC + _COMPONENT_VERSION
 
 
 def check_bounds(wasm: bytes, bounds: Bounds) -> None:

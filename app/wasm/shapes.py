@@ -18,6 +18,8 @@ class Shape(StrEnum):
     MEMORY_ABI = "MEMORY_ABI"
     WASI_COMMAND = "WASI_COMMAND"
     ASSEMBLYSCRIPT = "ASSEMBLYSCRIPT"
+    PYTHON = "PYTHON"
+    """CPython, a component of our own: no module that somebody sends has this shape."""
 
 
 HOST_FUNCTIONS = (*KILN, *WASI, *ENV)

@@ -12,9 +12,10 @@ import wasmtime
 from app.toolchains import LANGUAGES, CompileFailed
 from app.toolchains.toolchain import Compiled
 from app.wasm.engine import engine
-from app.wasm.layer import Layer
+from app.wasm.layer import Layer, Script, read
 from app.wasm.limits import Limits
 from app.wasm.lines import place_of, without_lines
+from app.wasm.native import Program, load
 from app.wasm.outcome import Outcome
 from app.wasm.run import run
 
@@ -49,8 +50,8 @@ class Compilation:
     """What a toolchain made, ready to be executed."""
 
     compiled: Compiled
-    module: wasmtime.Module
-    layer: Layer | None
+    program: Program
+    layer: Layer | Script | None
     lines: bytes
 
 
@@ -60,8 +61,9 @@ def compiled(language: str, source: bytes) -> Compilation:
     toolchain = LANGUAGES[language]
     toolchain.prepare(SHARED)
     made = toolchain.compile(source, shared=SHARED)
-    wasm, lines = without_lines(made.wasm)
-    return Compilation(made, _module(wasm), None if made.layer is None else Layer.parse(made.layer), lines)
+    wasm, lines = (made.wasm, b"") if made.native else without_lines(made.wasm)
+    program = load(made.native) if made.native else _module(wasm)
+    return Compilation(made, program, None if made.layer is None else read(program, made.layer), lines)
 
 
 def execute(
@@ -74,7 +76,7 @@ def execute(
 ) -> Outcome:
     """Call its handle with a text."""
     outcome = run(
-        function.module,
+        function.program,
         text,
         layer=function.layer,
         limits=limits,

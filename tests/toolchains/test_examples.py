@@ -10,8 +10,8 @@ import pytest
 
 from app.toolchains.assemblyscript import AssemblyScript
 from app.wasm.outcome import Failure
+from tests.toolchains import running
 from tests.toolchains.running import Compilation, execute
-from tests.toolchains.running import compiled as compiled_function
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text())["examples"]
@@ -19,7 +19,7 @@ EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples.json").read_text
 
 @cache
 def compiled(file: str, language: str) -> Compilation:
-    return compiled_function(language, (FOLDER / file).read_bytes())
+    return running.compiled(language, (FOLDER / file).read_bytes())
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["name"]))
