@@ -50,7 +50,7 @@ func Handle(asked Asked) (any, error) {
 	case "output":
 		return strings.Repeat("x", 4<<20), nil
 	case "clock":
-		return []float64{float64(time.Now().UnixNano()) / 1e6, float64(time.Since(started).Nanoseconds()) / 1e6}, nil
+		return []float64{float64(time.Now().UnixMicro()) / 1e3, float64(time.Since(started).Nanoseconds()) / 1e6}, nil
 	case "file":
 		if _, err := os.ReadFile("/etc/passwd"); err != nil {
 			return nil, fmt.Errorf("there are no files: %w", err)

@@ -17,7 +17,7 @@ fn clocks() -> Value {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let earlier = Instant::now();
     while earlier.elapsed().as_nanos() == 0 {}
-    json!([wall.as_nanos() as f64 / 1e6, earlier.elapsed().as_nanos() as f64 / 1e6])
+    json!([wall.as_micros() as f64 / 1e3, earlier.elapsed().as_nanos() as f64 / 1e6])
 }
 
 fn forever() -> Value {

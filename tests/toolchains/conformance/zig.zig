@@ -43,7 +43,8 @@ fn write(allocator: std.mem.Allocator, value: anytype) ![]const u8 {
 }
 
 fn milliseconds(clock: std.Io.Clock) f64 {
-    return @as(f64, @floatFromInt(clock.now(kiln.io).nanoseconds)) / 1e6;
+    // Nanoseconds since 1970 are more than a float can tell apart.
+    return @as(f64, @floatFromInt(@divFloor(clock.now(kiln.io).nanoseconds, 1000))) / 1e3;
 }
 
 fn deeper(depth: usize) usize {
