@@ -34,7 +34,7 @@ def test_one_line_is_a_whole_function(echo: Compiled, text: str) -> None:
 
 def test_a_compilation_says_how_it_was_made_and_can_be_repeated(assemblyscript: AssemblyScript, echo: Compiled) -> None:
     assert (echo.toolchain, echo.toolchain_version) == ("assemblyscript", "0.28.20")
-    assert echo.flags[0] == "-O"
+    assert echo.flags[0] == "-O2"
     assert echo.duration_ms > 0
     assert echo.wasm == assemblyscript.compile(ECHO.encode(), shared=SHARED).wasm
 

@@ -134,11 +134,21 @@ process.on("exit", (code) => {
   writeFileSync("log.txt", found.log.slice(0, MAX_LINES).join("\n"));
 });
 
+// json-as sets a megabyte aside in every instance for a cache that is off, unless it is told a size for it.
+async function withoutCache() {
+  const { Type } = await import("assemblyscript");
+  return class {
+    afterInitialize(program) {
+      program.registerConstantInteger("JSON_CACHE_SIZE", Type.u32, globalThis.i64_zero);
+    }
+  };
+}
+
 const ignored = { write() {} };
 try {
   const options = process.argv.slice(2);
   const transforms = [];
-  if (options[0] === "--transform") transforms.push((await import(options.splice(0, 2)[1])).default);
+  if (options[0] === "--transform") transforms.push((await import(options.splice(0, 2)[1])).default, await withoutCache());
   const { main } = await import("assemblyscript/asc");
   const { error } = await main(["glue.ts", "--outFile", "module.wasm", "--sourceMap", ...options], {
     transforms,

@@ -15,7 +15,7 @@ PACKAGES = Packages(_FOLDER)
 
 _MODULE, _ERRORS, _LOG = "module.wasm", "errors.txt", "log.txt"
 # The start function is exported, so that what runs before `handle` runs under the runtime's limits and error handling.
-_FLAGS = ("-O", "--exportStart", "_initialize")
+_FLAGS = ("-O2", "--exportStart", "_initialize")
 _JSON_FLAGS = ("--transform", "json-as")
 _NODE_FLAGS = (
     # Binaryen is 10 MB of WebAssembly of which a compilation needs little: optimising it costs more than it wins.
