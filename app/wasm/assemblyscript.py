@@ -5,7 +5,6 @@ A string is UTF-16LE; before its first unit stand its class id (at -8) and its l
 
 import wasmtime
 
-from app.wasm import exports
 from app.wasm.assemblyscript_host import STRING_CLASS
 from app.wasm.guest import Guest
 from app.wasm.output import checked, not_a_result, too_large
@@ -13,13 +12,12 @@ from app.wasm.output import checked, not_a_result, too_large
 
 def invoke(guest: Guest, instance: wasmtime.Instance, text: str) -> str:
     """Hands `text` to the guest and returns its answer as JSON text; raises what ended the guest otherwise."""
-    store = guest.store
     given = text.encode("utf-16-le", errors="surrogatepass")
-    at = guest.call(exports.function(store, instance, "__new"), len(given), STRING_CLASS)
+    at = guest.call(instance, "__new", len(given), STRING_CLASS)
     # The collector may run in `handle`, and nothing else refers to the input.
-    at = guest.call(exports.function(store, instance, "__pin"), at)
+    at = guest.call(instance, "__pin", at)
     guest.write(at, given)
-    return checked(_string(guest, guest.call(exports.function(store, instance, "handle"), at)))
+    return checked(_string(guest, guest.call(instance, "handle", at)))
 
 
 def _string(guest: Guest, pointer: int) -> str:

@@ -2,7 +2,6 @@
 
 import wasmtime
 
-from app.wasm import exports
 from app.wasm.guest import Exited, Guest
 from app.wasm.output import json_text
 
@@ -12,7 +11,7 @@ def invoke(guest: Guest, instance: wasmtime.Instance, text: str) -> str:
     guest.stdin = text.encode(errors="replace")
     guest.stdout = bytearray()
     try:
-        guest.call(exports.function(guest.store, instance, "_start"))
+        guest.start(instance, "_start")
     except Exited as end:
         if end.code:
             raise

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import wasmtime
 
+from app.wasm import exports
 from app.wasm.limits import Limits
 from app.wasm.log import Log
 from app.wasm.outcome import Failure, Verdict
@@ -79,10 +80,17 @@ class Guest:
             memory = caller.get("memory")
             self.memory = memory if isinstance(memory, wasmtime.Memory) else None
 
-    def call(self, function: wasmtime.Func, *parameters: int) -> int:
-        """Calls into the guest; 0 where it returns nothing."""
+    def call(self, instance: wasmtime.Instance, name: str, *parameters: int) -> int:
+        """Calls an exported function of the guest."""
         try:
-            return function(self.store, *parameters) or 0
+            return exports.call(self.store, instance, name, *parameters)
+        finally:
+            self.leave()
+
+    def start(self, instance: wasmtime.Instance, name: str) -> None:
+        """Calls one that takes and returns nothing."""
+        try:
+            exports.start(self.store, instance, name)
         finally:
             self.leave()
 

@@ -2,7 +2,6 @@
 
 import wasmtime
 
-from app.wasm import exports
 from app.wasm.guest import Guest
 from app.wasm.output import json_text, too_large
 
@@ -11,11 +10,10 @@ _U32 = 0xFFFF_FFFF
 
 def invoke(guest: Guest, instance: wasmtime.Instance, text: str) -> str:
     """Hands `text` to the guest and returns its answer as JSON text; raises what ended the guest otherwise."""
-    store = guest.store
     given = text.encode(errors="replace")
-    at = guest.call(exports.function(store, instance, "alloc"), len(given))
+    at = guest.call(instance, "alloc", len(given))
     guest.write(at, given)
-    packed = guest.call(exports.function(store, instance, "handle"), at, len(given))
+    packed = guest.call(instance, "handle", at, len(given))
     pointer, length = packed >> 32 & _U32, packed & _U32
     guest.check(pointer, length)
     if length > guest.limits.output_bytes:

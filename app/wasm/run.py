@@ -226,7 +226,7 @@ def _invoke(prepared: _Prepared, layer: Layer | None, guest: Guest, text: str) -
     if layer is not None:
         layer.lay(store, guest.memory)
     if prepared.has_initializer:
-        guest.call(exports.function(store, instance, "_initialize"))
+        guest.start(instance, "_initialize")
     return prepared.invoke(guest, instance, text)
 
 
