@@ -71,8 +71,9 @@ def is_built(platform: Platform, wasm: bytes) -> bool:
 
 
 def sweep() -> None:
-    """Remove the jail's directories that nobody owns any more."""
+    """Remove the jail's directories and control groups that nobody owns any more."""
     jail.sweep(Path(tempfile.gettempdir()))
+    jail.sweep_groups()
 
 
 def place_of(platform: Platform, function_id: UUID, number: int, frames: Sequence[int]) -> str | None:

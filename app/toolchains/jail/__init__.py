@@ -16,14 +16,16 @@ It owns one call, `run`, and the private directory that a run has. What holds:
 - output read while it is written and cut at its limit; result files taken through the directory's descriptor, only if
   they are plain files with one name and a bounded size.
 
-Where bubblewrap is installed and works it stands around all this (`wrapping`), as a second wall.
+Where bubblewrap is installed and works it stands around all this (`wrapping`), as a second wall; where the operator has
+delegated control groups each job gets one (`groups`), and the kernel holds the bounds of all its processes together.
 
 `inside` is what runs in the jail's processes before the program, `probe` tries all of this from within.
 """
 
+from app.toolchains.jail.groups import sweep as sweep_groups
 from app.toolchains.jail.job import sweep
 from app.toolchains.jail.limits import Bound, JailError, JailLimits, JailResult
 from app.toolchains.jail.probe import unsound
 from app.toolchains.jail.run import run
 
-__all__ = ["Bound", "JailError", "JailLimits", "JailResult", "run", "sweep", "unsound"]
+__all__ = ["Bound", "JailError", "JailLimits", "JailResult", "run", "sweep", "sweep_groups", "unsound"]

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.toolchains.jail import wrapping
+from app.toolchains.jail import groups, wrapping
+from app.toolchains.jail.groups import Group
 from app.toolchains.jail.inside.privileges import FIRST_UID
 from app.toolchains.jail.limits import Bound, JailError, JailLimits
 
@@ -21,6 +22,7 @@ INSIDE = str(Path(__file__).parent / "inside" / "main.py")
 _KILL_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
 _STATUS_BYTES = 4096
+_NOWHERE = -1
 # Users of jobs; two jobs are the same one once in so many.
 _USERS = 1 << 24
 
@@ -69,18 +71,24 @@ def supervise(command: Command, *, stdin: bytes, limits: JailLimits) -> Ended:
 
     Raises JailError when the program could not be started or its supervisor was killed.
     """
+    with groups.group(memory_bytes=limits.memory_bytes, processes=limits.processes) as group:
+        ended = _supervise(command, group, stdin=stdin, limits=limits)
+        return replace(ended, exceeded=Bound.MEMORY) if group and group.ran_out_of_memory else ended
+
+
+def _supervise(command: Command, group: Group | None, *, stdin: bytes, limits: JailLimits) -> Ended:
     deadline = time.monotonic() + limits.wall_ms / 1000
     status_read, status_write = os.pipe2(os.O_CLOEXEC)
     source = _in_memory(stdin)
     try:
         process = subprocess.Popen(
-            _arguments(command, status_write, limits),
+            _arguments(command, status_write, _NOWHERE if group is None else group.descriptor, limits),
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=command.directory,
             env=command.environment,
-            pass_fds=(status_write,),
+            pass_fds=(status_write,) if group is None else (status_write, group.descriptor),
             start_new_session=True,
         )
     except BaseException:
@@ -109,10 +117,10 @@ def supervise(command: Command, *, stdin: bytes, limits: JailLimits) -> Ended:
     return Ended(returncode, peak_memory_bytes, stdout.kept, stderr.kept, exceeded, lacking)
 
 
-def _arguments(command: Command, status: int, limits: JailLimits) -> list[str]:
+def _arguments(command: Command, status: int, group: int, limits: JailLimits) -> list[str]:
     wrap = wrapping.works()
     numbers = (
-        *(status, 0 if wrap else os.getpid(), FIRST_UID + secrets.randbelow(_USERS)),
+        *(status, group, 0 if wrap else os.getpid(), FIRST_UID + secrets.randbelow(_USERS)),
         *(limits.data_bytes, limits.cpu_seconds, limits.file_bytes, limits.open_files),
         *(limits.processes, limits.memory_bytes, limits.files_bytes),
     )

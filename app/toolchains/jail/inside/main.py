@@ -3,15 +3,16 @@
 Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
 the standard library is needed, of which it imports the little that starts quickly:
 
-    main.py STATUS_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
+    main.py STATUS_FD GROUP_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
         -- COUNT PROGRAM [ARGUMENT …] [COUNT PROGRAM [ARGUMENT …] …]
 
 Each program comes with the number of words that it takes; those after the first run if the one before ended with 0.
-The working directory is the job's. WORKER_PID is 0 where somebody else sees to it that this ends with the worker; USER
-is the id that the job gets if the worker is root. The bounds are those of `JailLimits`, in its units. It writes lines
-to the status descriptor: `started PID`; `lacking NAME` for each of `landlock` and `seccomp` that this kernel has not;
-`exceeded BOUND` when it had to end the program; then `ended RETURNCODE PEAK_MEMORY_BYTES`, or `failed REASON` when the
-program could not be started. SIGTERM, which it also gets when the worker dies, means to kill everything now.
+The working directory is the job's. GROUP_FD is where the program enters its control group, or -1. WORKER_PID is 0
+where somebody else sees to it that this ends with the worker; USER is the id that the job gets if the worker is root.
+The bounds are those of `JailLimits`, in its units. It writes lines to the status descriptor: `started PID`; `lacking
+NAME` for each of `landlock` and `seccomp` that this kernel has not; `exceeded BOUND` when it had to end the program;
+then `ended RETURNCODE PEAK_MEMORY_BYTES`, or `failed REASON` when the program could not be started. SIGTERM, which it
+also gets when the worker dies, means to kill everything now.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class Job:
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
         self.programs = _programs(arguments[end + 1 :])
-        numbers, self.readable = arguments[:10], arguments[10:end]
-        self.status, self.worker, self.user, *bounds = map(int, numbers)
+        numbers, self.readable = arguments[:11], arguments[11:end]
+        self.status, self.group, self.worker, self.user, *bounds = map(int, numbers)
         self.data_bytes, self.cpu_seconds, self.file_bytes, self.open_files = bounds[:4]
         self.processes, self.memory_bytes, self.files_bytes = bounds[4:]
         self.directory = os.getcwd()  # noqa: PTH109 - see the imports
@@ -84,6 +85,8 @@ def main(arguments: list[str]) -> int:
     """Run the program, then kill whatever it left, then report."""
     job = Job(arguments)
     os.set_inheritable(job.status, False)
+    if job.group >= 0:
+        os.set_inheritable(job.group, False)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     # Both signals wait until they are asked for, so that none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
@@ -124,6 +127,8 @@ def exceeds(job: Job) -> bool:
 def become(job: Job, supervisor: int) -> NoReturn:
     """Turn the forked child into the program. Every bound is set here, before its first instruction."""
     try:
+        if job.group >= 0:
+            os.write(job.group, b"0")
         os.setsid()
         os.umask(0o077)
         os.nice(NICENESS)
