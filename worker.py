@@ -24,7 +24,7 @@ celery = create_celery(
     settings.database_url,
     lease_seconds=settings.lease_seconds,
     on_claim={Queue.EXECUTE: executions.BEGIN},
-    on_dead=[executions.LOST, functions.LOST],
+    on_dead=[executions.LOST, *functions.ON_DEAD],
     results=results_of(platform),
 )
 register_tasks(celery, platform)

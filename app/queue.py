@@ -35,6 +35,7 @@ class Task(StrEnum):
     """Stable names of what workers do."""
 
     COMPILE = "functions.compile"
+    VERIFY = "functions.verify"
     EXECUTE = "executions.run"
 
 

@@ -214,8 +214,11 @@ SELECT {WHOLE} FROM executions
 WHERE id = %(id)s AND EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)
 """
 
-#: Which of these have ended: the second look of whoever waits.
-ENDED = "SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL"
+#: Which of these have ended, executions or verifications: the second look of whoever waits.
+ENDED = """
+SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL
+UNION ALL SELECT verification_id FROM versions WHERE verification_id = ANY(%(ids)s) AND verified_at IS NOT NULL
+"""
 
 INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
 
