@@ -7,11 +7,14 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from kombu import Connection
 
 from app.broker import Delivery
-from app.functions import verifying
+from app.executions import queries as executions
+from app.functions import queries, verifying
 from app.functions.domain import MAX_DELIVERIES, digest_of
 from app.platform import Platform
+from app.settings import Settings
 from app.toolchains import toolchain
 from app.toolchains.toolchain import Compiled
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
@@ -278,3 +281,18 @@ def test_after_five_failures_of_the_platform_it_is_given_up(
     body = client.get(url).get_json()
     assert (body["verification"], body["verificationReason"]) == ("FAILED", verifying.PLATFORM_FAILED)
     assert rows("SELECT FROM broker.messages") == []
+
+
+def test_a_verification_that_takes_its_workers_down_has_failed(
+    client: FlaskClient, workbench: Workbench, settings: Settings
+) -> None:
+    url = f"/functions/{registered_ready(client, workbench)['id']}/versions/1"
+    client.post(f"{url}/verify", headers=ASYNC)
+    options = {"on_dead": [executions.LOST, *queries.ON_DEAD]}
+    with Connection(settings.database_url, transport_options=options) as connection:
+        channel = connection.default_channel
+        (message,) = channel.claim(workbench.COMPILE, 1)
+        channel.bury(Delivery.of(message["properties"]), reason="worker_lost")
+    version = client.get(url).get_json()
+    assert (version["verification"], version["status"]) == ("FAILED", "READY")
+    assert "took its worker down" in version["verificationReason"]
