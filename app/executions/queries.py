@@ -58,13 +58,21 @@ WITH accepted AS (
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
-#: The artifacts of the latest executions, those that were executed most first.
+#: What is executed most: the artifacts that active versions share, which are few and large, then those of the latest
+#: executions, most frequent first.
 MOST_USED = """
-SELECT version.artifact_digest
-FROM (SELECT function_id, version FROM executions ORDER BY id DESC LIMIT 10000) AS execution
-JOIN versions AS version ON version.function_id = execution.function_id AND version.number = execution.version
-WHERE version.artifact_digest IS NOT NULL
-GROUP BY version.artifact_digest ORDER BY count(*) DESC LIMIT %(most)s
+SELECT digest FROM (
+    SELECT version.artifact_digest AS digest, NULL AS times
+    FROM versions AS version
+    JOIN functions AS function ON function.id = version.function_id AND function.active_version = version.number
+    WHERE version.layer_digest IS NOT NULL AND function.deleted_at IS NULL
+    UNION ALL
+    SELECT version.artifact_digest, 1
+    FROM (SELECT function_id, version FROM executions ORDER BY id DESC LIMIT 10000) AS execution
+    JOIN versions AS version ON version.function_id = execution.function_id AND version.number = execution.version
+    WHERE version.artifact_digest IS NOT NULL
+) AS used
+GROUP BY digest ORDER BY bool_or(times IS NULL) DESC, sum(times) DESC NULLS LAST LIMIT %(most)s
 """
 
 
