@@ -153,6 +153,9 @@ def activate(session: Session, function_id: UUID, number: int, *, now: datetime)
     )
 
 
+NATIVE = "SELECT native, mac FROM native_code WHERE digest = %s AND target = %s"
+
+
 def store_artifact(session: Session, *, digest: str, wasm: bytes, now: datetime) -> None:
     """Keep WebAssembly under its digest; what is there already stays."""
     session.execute(insert(Artifact).values(digest=digest, wasm=wasm, created_at=now).on_conflict_do_nothing())
@@ -186,11 +189,12 @@ def forget_native(session: Session, digest: str, target: str) -> None:
 
 
 def native(session: Session, digest: str, target: str) -> tuple[bytes, bytes] | None:
-    """Native code and its authentication code."""
-    row = session.execute(
-        select(NativeCode.native, NativeCode.mac).where(NativeCode.digest == digest, NativeCode.target == target)
-    ).one_or_none()
-    return None if row is None else (row.native, row.mac)
+    """Native code and its authentication code. They come in PostgreSQL's binary format, which has half the bytes and
+    takes half the time: CPython's native code has 42 MB.
+    """
+    connection: Any = session.connection().connection.driver_connection
+    row: tuple[bytes, bytes] | None = connection.execute(NATIVE, (digest, target), binary=True).fetchone()
+    return row
 
 
 def wasm(session: Session, digest: str) -> bytes | None:
