@@ -26,6 +26,8 @@ celery = create_celery(
     on_claim={Queue.EXECUTE: executions.BEGIN},
     on_dead=[executions.LOST, *functions.ON_DEAD],
     results=results_of(platform),
+    child_max_tasks=settings.child_max_tasks,
+    child_max_memory_mb=settings.child_max_memory_mb,
 )
 register_tasks(celery, platform)
 app = celery
