@@ -30,7 +30,11 @@ _OTHER_LAYER: Final = "The stored layer does not have the digest that is recorde
 _BY_CHANCE: Final = "The compiler is not deterministic: building it twice made two different modules."
 _CHANGED: Final = (
     "The same compiler with the same flags makes another module, and the same one each time: what is recorded was "
-    "changed, or another version of Kiln made it."
+    "changed, or another version of Kiln made it, or the libraries that it is linked with were built anew since."
+)
+_OTHER_SHARED: Final = (
+    "What was made of the source is the same. The module that functions of its language share was built anew since, or "
+    "on another machine."
 )
 
 
@@ -118,6 +122,8 @@ def _made_otherwise(platform: Platform, version: Version, rebuilt: Provenance) -
         return None
     if reason := recorded.changed_compiler(rebuilt):
         return reason
+    if recorded.layer_digest is not None and recorded.layer_digest == rebuilt.layer_digest:
+        return _OTHER_SHARED
     again = compiling.build(platform, version)
     is_same = not isinstance(again, Failure) and again.provenance.digests == rebuilt.digests
     return _CHANGED if is_same else _BY_CHANCE

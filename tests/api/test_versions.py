@@ -183,6 +183,23 @@ def test_what_was_changed_beneath_its_digest_is_found(
     assert (version["verification"], version["verificationReason"]) == ("DIFFERS", reason)
 
 
+def test_another_engine_beneath_the_same_layer_is_called_so(
+    client: FlaskClient, workbench: Workbench, rows: Rows
+) -> None:
+    # Given a function whose language's module was another one when it was compiled
+    function_id = register(client, "js", JAVASCRIPT, language="javascript")["id"]
+    other_id = registered_ready(client, workbench, "other", TRAP)["id"]
+    rows(
+        "UPDATE versions SET artifact_digest = (SELECT artifact_digest FROM versions WHERE function_id = %s) "
+        "WHERE function_id = %s",
+        other_id,
+        function_id,
+    )
+    version = verified(client, workbench, f"/functions/{function_id}/versions/1")
+    assert (version["verification"], version["verificationReason"]) == ("DIFFERS", verifying._OTHER_SHARED)
+    assert version["rebuilt"]["layerDigest"] == version["layerDigest"]
+
+
 def test_another_compiler_is_named_as_the_reason(client: FlaskClient, workbench: Workbench, rows: Rows) -> None:
     function_id = registered_ready(client, workbench)["id"]
     other_id = registered_ready(client, workbench, "other", TRAP)["id"]
