@@ -41,6 +41,8 @@ def warm(platform: Platform, digests: Sequence[str] | None = None) -> int:
 def begin_child(platform: Platform, modules: Modules) -> None:
     """In a child that will execute, before it does: do what its first execution would have to, and begin to load."""
     warm_up()
+    # Made now, because two threads that ask for it first would make it twice.
+    platform.database.engine  # noqa: B018
     Thread(target=keep_warm, args=(platform, modules), name="warm", daemon=True).start()
 
 
