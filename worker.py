@@ -24,8 +24,10 @@ celery = create_celery(
     settings.database_url,
     lease_seconds=settings.lease_seconds,
     on_claim={Queue.EXECUTE: executions.BEGIN},
-    on_dead=[executions.LOST, functions.LOST],
+    on_dead=[executions.LOST, *functions.ON_DEAD],
     results=results_of(platform),
+    child_max_tasks=settings.child_max_tasks,
+    child_max_memory_mb=settings.child_max_memory_mb,
 )
 register_tasks(celery, platform)
 app = celery

@@ -35,6 +35,7 @@ class Task(StrEnum):
     """Stable names of what workers do."""
 
     COMPILE = "functions.compile"
+    VERIFY = "functions.verify"
     EXECUTE = "executions.run"
 
 
@@ -119,11 +120,14 @@ def create_celery(
     on_claim: Mapping[str, str],
     on_dead: Sequence[str],
     results: Callable[..., Any] | None = None,
+    child_max_tasks: int | None = None,
+    child_max_memory_mb: int | None = None,
 ) -> Celery:
     """The Celery application of our workers and of every Celery tool.
 
     `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` is what runs when messages are set aside
-    (see `app.broker`). `results` makes what answers for results, a backend of Celery's.
+    (see `app.broker`). `results` makes what answers for results, a backend of Celery's. A worker's child that has done
+    as many tasks, or has had as much memory, is replaced once it is free.
     """
     register_transport()
     celery = Celery("kiln", set_as_current=True)
@@ -154,7 +158,9 @@ def create_celery(
         worker_redirect_stdouts=False,
         # Kept in the database: see `app.broker.events`.
         worker_send_task_events=True,
-        worker_max_tasks_per_child=10_000,
+        worker_max_tasks_per_child=child_max_tasks,
+        # In KiB; what is compared with it is the most that was ever resident.
+        worker_max_memory_per_child=None if child_max_memory_mb is None else child_max_memory_mb << 10,
         # A child that is slow to start on a busy machine is not dead.
         worker_proc_alive_timeout=30,
         enable_utc=True,

@@ -147,6 +147,18 @@ class Settings:
     lease_seconds: int = _setting(
         "KILN_LEASE_SECONDS", "15", _whole(2, 3600), "How long a silent worker keeps its messages."
     )
+    child_max_tasks: int = _setting(
+        "KILN_CHILD_MAX_TASKS",
+        "10000",
+        _whole(1, 1_000_000_000),
+        "Tasks that a worker's child does before another one takes its place.",
+    )
+    child_max_memory_mb: int = _setting(
+        "KILN_CHILD_MAX_MEMORY_MB",
+        "1024",
+        _whole(128, 1 << 20),
+        "Memory that a worker's child may have had before another one takes its place.",
+    )
     admin_email: str = _setting(
         "KILN_ADMIN_EMAIL",
         "admin@localhost",

@@ -11,7 +11,7 @@ from kombu import Connection
 from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
 from app.executions.queries import BEGIN, Claimed
-from app.functions import compiling, languages
+from app.functions import compiling, languages, verifying
 from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import Queue, Task
@@ -51,6 +51,9 @@ class Workbench:
         ids = json.loads(message["body"])[1]
         if message["headers"]["task"] == Task.COMPILE:
             compiling.compile_version(self._platform, delivery, UUID(ids["function_id"]), ids["number"])
+        elif message["headers"]["task"] == Task.VERIFY:
+            wanted = UUID(ids["function_id"]), ids["number"], UUID(ids["verification_id"])
+            verifying.verify_version(self._platform, delivery, *wanted)
         else:
             claimed = Claimed(UUID(ids["execution_id"]), delivery)
             running.execute(self._platform, self._modules, self._keeper, claimed)

@@ -28,6 +28,8 @@ from app.executions.schemas import (
     as_read,
 )
 from app.executions.waiting import Waiters
+from app.functions.domain import Verification
+from app.functions.schemas import VersionRead, as_version
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.conditions import if_match
 from app.http.correlation import correlation_id
@@ -145,6 +147,30 @@ class OneExecution(MethodView):
         """Read an execution; `?wait=N` waits up to N seconds for its end."""
         seconds = min(query["wait"], platform().settings.sync_wait_seconds)
         return jsonify(as_read(service.read_when_ended(platform(), waiters(), execution_id, seconds=seconds)))
+
+
+@blueprint.route("/functions/<id:function_id>/versions/<number:number>/verify")
+class Verify(MethodView):
+    """The act of verifying. It is here because whoever waits for a worker waits here."""
+
+    @blueprint.response(200, VersionRead)
+    @blueprint.alt_response(
+        202, schema=VersionRead, description="Accepted; the end was not awaited, or did not come in time."
+    )
+    def post(self, function_id: UUID, number: int) -> Any:
+        """Have a version built again from its source, compare the digests and record the answer: `Prefer: wait=N`,
+        `Prefer: respond-async`.
+        """
+        wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
+        version, is_active = service.verify_and_wait(
+            platform(), waiters(), function_id, number, seconds=wanted.wait_seconds, correlation_id=correlation_id()
+        )
+        headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
+        if version.verification != Verification.PENDING:
+            return as_version(version, is_active), 200, headers
+        location = url_for("functions.Version", function_id=function_id, number=number)
+        headers |= {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+        return as_version(version, is_active), 202, headers
 
 
 @blueprint.route("/functions/<id:function_id>")

@@ -58,13 +58,21 @@ WITH accepted AS (
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
-#: The artifacts of the latest executions, those that were executed most first.
+#: What is executed most: the artifacts that active versions share, which are few and large, then those of the latest
+#: executions, most frequent first.
 MOST_USED = """
-SELECT version.artifact_digest
-FROM (SELECT function_id, version FROM executions ORDER BY id DESC LIMIT 10000) AS execution
-JOIN versions AS version ON version.function_id = execution.function_id AND version.number = execution.version
-WHERE version.artifact_digest IS NOT NULL
-GROUP BY version.artifact_digest ORDER BY count(*) DESC LIMIT %(most)s
+SELECT digest FROM (
+    SELECT version.artifact_digest AS digest, NULL AS times
+    FROM versions AS version
+    JOIN functions AS function ON function.id = version.function_id AND function.active_version = version.number
+    WHERE version.layer_digest IS NOT NULL AND function.deleted_at IS NULL
+    UNION ALL
+    SELECT version.artifact_digest, 1
+    FROM (SELECT function_id, version FROM executions ORDER BY id DESC LIMIT 10000) AS execution
+    JOIN versions AS version ON version.function_id = execution.function_id AND version.number = execution.version
+    WHERE version.artifact_digest IS NOT NULL
+) AS used
+GROUP BY digest ORDER BY bool_or(times IS NULL) DESC, sum(times) DESC NULLS LAST LIMIT %(most)s
 """
 
 
@@ -214,8 +222,11 @@ SELECT {WHOLE} FROM executions
 WHERE id = %(id)s AND EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)
 """
 
-#: Which of these have ended: the second look of whoever waits.
-ENDED = "SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL"
+#: Which of these have ended, executions or verifications: the second look of whoever waits.
+ENDED = """
+SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL
+UNION ALL SELECT verification_id FROM versions WHERE verification_id = ANY(%(ids)s) AND verified_at IS NOT NULL
+"""
 
 INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
 

@@ -51,7 +51,9 @@ class ExecutionItem(WireSchema):
     error_location = fields.String(required=True, allow_none=True)
     duration_ms = Milliseconds(required=True, allow_none=True)
     queue_ms = Milliseconds(required=True, allow_none=True)
-    fuel_used = fields.Integer(required=True, allow_none=True)
+    fuel_used = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Null: this server does not count instructions."}
+    )
     memory_peak_bytes = fields.Integer(required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     trigger = fields.String(required=True)

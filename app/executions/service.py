@@ -21,6 +21,7 @@ from app.executions.domain import (
 from app.executions.waiting import Waiters
 from app.functions import service as functions
 from app.functions.domain import UnknownFunction, VersionStatus, function_status
+from app.functions.models import Version
 from app.platform import Platform
 from app.queue import BACKGROUND, INTERACTIVE, Queue, Task, message
 
@@ -117,6 +118,20 @@ def delete_function(platform: Platform, function_id: UUID, *, if_match: str | No
     with platform.database.transaction() as session:
         functions.delete(session, function_id, if_match=if_match)
         queries.cancel_all(session.connection(), function_id)
+
+
+def verify_and_wait(
+    platform: Platform, waiters: Waiters, function_id: UUID, number: int, *, seconds: float, correlation_id: str
+) -> tuple[Version, bool]:
+    """Ask for a version to be verified and wait for that; answers the version as it is after at most `seconds`, and
+    whether it is the active one. The end is found by the second look.
+    """
+    verification_id = functions.verify(platform, function_id, number, correlation_id=correlation_id)
+    if seconds > 0:
+        with waiters.expect(verification_id) as waiting:
+            if waiting is not None:
+                waiting.wait(seconds)
+    return functions.version(platform, function_id, number)
 
 
 def _refuse_large(platform: Platform, text: str, *, pointer: str) -> None:

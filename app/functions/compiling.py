@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.broker import Delivery
 from app.functions import artifacts, languages, queries
-from app.functions.domain import MAX_DELIVERIES, VersionStatus, digest_of
+from app.functions.domain import MAX_DELIVERIES, Provenance, VersionStatus, digest_of
 from app.functions.models import Version
 from app.platform import Platform
 from app.queue import put_off, settle
@@ -39,6 +39,18 @@ class Built:
     compiled: Compiled
     artifact: artifacts.Artifact | None
 
+    @property
+    def provenance(self) -> Provenance:
+        """By what it was made, and its digests."""
+        compiled = self.compiled
+        return Provenance(
+            toolchain=compiled.toolchain,
+            toolchain_version=compiled.toolchain_version,
+            flags=compiled.flags,
+            wasm_digest=digest_of(compiled.wasm) if self.artifact is None else self.artifact.digest,
+            layer_digest=None if compiled.layer is None else digest_of(compiled.layer),
+        )
+
 
 def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> str | None:
     """Compile one version and write what came of it; the message goes in the same transaction. Nothing is open
@@ -48,7 +60,7 @@ def compile_version(platform: Platform, delivery: Delivery, function_id: UUID, n
     if version is None:
         return None
     began = time.monotonic()
-    result = _compile(platform, version)
+    result = build(platform, version)
     finished = _finish(platform, delivery, version, result, duration_ms=int((time.monotonic() - began) * 1000))
     return None if finished is None else finished.artifact_digest
 
@@ -90,7 +102,8 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
     return version
 
 
-def _compile(platform: Platform, version: Version) -> Built | Failure:
+def build(platform: Platform, version: Version) -> Built | Failure:
+    """Compile a version's source; nothing is written, and nothing may be open meanwhile."""
     language = toolchain(version.language)
     try:
         compiled = language.compile(version.source, shared=platform.toolchains)
@@ -121,7 +134,7 @@ def _finish(
                 if result.artifact is not None:
                     _store(platform, session, result.artifact, now=now)
                 if result.compiled.layer is not None:
-                    locked.layer_digest = _store_layer(session, result.compiled.layer, now=now)
+                    _store_layer(session, result.compiled.layer, now=now)
                 queries.activate(session, version.function_id, version.number, now=now)
                 _record(locked, result)
             case _:
@@ -138,10 +151,8 @@ def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *
     queries.store_native(session, digest=artifact.digest, target=target, native=artifact.native, mac=mac, now=now)
 
 
-def _store_layer(session: Session, content: bytes, *, now: datetime) -> str:
-    digest = digest_of(content)
-    queries.store_layer(session, digest=digest, content=content, now=now)
-    return digest
+def _store_layer(session: Session, content: bytes, *, now: datetime) -> None:
+    queries.store_layer(session, digest=digest_of(content), content=content, now=now)
 
 
 def _record_failure(version: Version, failure: Failure) -> None:
@@ -150,13 +161,13 @@ def _record_failure(version: Version, failure: Failure) -> None:
 
 def _record(version: Version, built: Built) -> None:
     """Its sizes and its lines are those of what is its own: the layer, where it shares the module."""
-    compiled, artifact = built.compiled, built.artifact
+    compiled, artifact, provenance = built.compiled, built.artifact, built.provenance
     version.status = VersionStatus.READY
-    version.artifact_digest = digest_of(compiled.wasm) if artifact is None else artifact.digest
+    version.artifact_digest, version.layer_digest = provenance.digests
     if compiled.layer is not None:
         version.wasm_bytes, version.native_bytes = len(compiled.layer), 0
     elif artifact is not None:
         version.wasm_bytes, version.native_bytes = len(artifact.wasm), len(artifact.native)
         version.lines = artifact.lines
-    version.toolchain, version.toolchain_version = compiled.toolchain, compiled.toolchain_version
-    version.flags, version.compile_log = list(compiled.flags), compiled.log
+    version.toolchain, version.toolchain_version = provenance.toolchain, provenance.toolchain_version
+    version.flags, version.compile_log = list(provenance.flags), compiled.log

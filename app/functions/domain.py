@@ -33,6 +33,49 @@ TRANSITIONS: dict[VersionStatus, frozenset[VersionStatus]] = {
 }
 
 
+class Verification(StrEnum):
+    """What came of building a version again."""
+
+    PENDING = "PENDING"
+    MATCHES = "MATCHES"
+    DIFFERS = "DIFFERS"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """By what a source was compiled, and the digests of what that made."""
+
+    toolchain: str
+    toolchain_version: str
+    flags: tuple[str, ...]
+    wasm_digest: str
+    layer_digest: str | None
+
+    @property
+    def digests(self) -> tuple[str, str | None]:
+        """What names the bytes that are executed."""
+        return self.wasm_digest, self.layer_digest
+
+    def changed_compiler(self, later: "Provenance") -> str | None:
+        """How the compiler of `later` differs from this one, as a sentence; none where it does not."""
+        before, now = (f"{one.toolchain} {one.toolchain_version}" for one in (self, later))
+        if before != now:
+            return f"It was compiled by {before}; what is installed now is {now}."
+        if self.flags != later.flags:
+            return f"{before} was given other flags: {' '.join(self.flags)}; now it is given {' '.join(later.flags)}."
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a verification ended. `rebuilt` is there where the version could be built again."""
+
+    verification: Verification
+    reason: str | None = None
+    rebuilt: Provenance | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionLimits:
     """What one execution may use."""
@@ -61,6 +104,18 @@ class FunctionError(Exception):
 
 class UnknownFunction(FunctionError):
     """There is no such function."""
+
+
+class NoSuchVersion(FunctionError):
+    """The function has no such version."""
+
+
+class VersionNotReady(FunctionError):
+    """The version has nothing that was built."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the version is {state}; what was built can be verified once it is READY")
+        self.state = state
 
 
 class NameTaken(FunctionError):

@@ -1,9 +1,10 @@
 """Tables: functions, versions, artifacts, native code."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,6 +48,13 @@ class Version(Base):
         CheckConstraint("(status = 'READY') = (artifact_digest IS NOT NULL)", name="ready_has_artifact"),
         CheckConstraint("(status = 'FAILED') = (compile_error IS NOT NULL)", name="failed_has_error"),
         CheckConstraint("(status IN ('READY', 'FAILED')) = (compiled_at IS NOT NULL)", name="final_has_time"),
+        CheckConstraint("verification IN ('PENDING', 'MATCHES', 'DIFFERS', 'FAILED')", name="verification"),
+        CheckConstraint("verification IS NULL OR status = 'READY'", name="verified_is_ready"),
+        CheckConstraint("(verification IS NULL) = (verification_id IS NULL)", name="verification_has_id"),
+        CheckConstraint(
+            "(coalesce(verification, 'PENDING') = 'PENDING') = (verified_at IS NULL)", name="verified_has_time"
+        ),
+        Index("uq_versions_verification_id", "verification_id", unique=True),
     )
 
     function_id: Mapped[UUID] = mapped_column(ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True)
@@ -74,6 +82,14 @@ class Version(Base):
     compile_started_at: Mapped[datetime | None] = mapped_column(Moment)
     """When the latest attempt began."""
     compiled_at: Mapped[datetime | None] = mapped_column(Moment)
+    verification: Mapped[str | None] = mapped_column(Text)
+    """What came of building it again, the last time that somebody asked."""
+    verification_id: Mapped[UUID | None]
+    """Names that time."""
+    verified_at: Mapped[datetime | None] = mapped_column(Moment)
+    verification_reason: Mapped[str | None] = mapped_column(Text)
+    rebuilt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The members of `domain.Provenance` as that time made them."""
 
 
 class Compiler(Base):

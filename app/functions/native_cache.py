@@ -4,12 +4,15 @@ it.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from app.functions import artifacts, queries
+from app.functions.arrivals import Arrivals
 from app.platform import Platform
 from app.wasm import native as native_code
 from app.wasm.errors import NativeCodeRefused
@@ -36,14 +39,36 @@ class NativeCache:
     def load(self, digest: str) -> native_code.Program:
         """The module of an artifact; raises `ArtifactMissing`."""
         path = self._path(digest)
+        module = self.load_held(digest)
+        if module is None:
+            self._fetch(path, digest)
+            module = self._verified(path, digest)
+        self.touch(digest)
+        return module
+
+    def load_held(self, digest: str) -> native_code.Program | None:
+        """The module of an artifact whose native code is on disk; none where it is not, or is not ours."""
         try:
-            return self._verified(path, digest)
+            return self._verified(self._path(digest), digest)
         except FileNotFoundError:
-            pass
+            return None
         except NativeCodeRefused:
             log.warning("native_code.refused", artifact=digest, where="disk")
-        self._fetch(path, digest)
-        return self._verified(path, digest)
+            return None
+
+    def touch(self, digest: str) -> None:
+        """Somebody has asked for it: it is not what goes first."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path(digest))
+
+    def arrivals(self) -> Iterator[str]:
+        """The digests of artifacts whose native code comes to disk from now on, whoever brings it; waits for each.
+        Raises OSError where nothing can be watched.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made at once and not with the first step, so that nothing slips through before that.
+        arrivals = Arrivals(self._directory)
+        return (name.removesuffix(_CODE) for name in arrivals if name.endswith(_CODE))
 
     def hold(self, digest: str) -> bool:
         """Bring an artifact's native code to disk unless it is there, without loading it; answers whether it was
@@ -59,9 +84,8 @@ class NativeCache:
         return self._directory / f"{digest}{_CODE}"
 
     def _verified(self, path: Path, digest: str) -> native_code.Program:
-        code, mac = path.read_bytes(), path.with_suffix(_SEAL).read_bytes()
-        native_code.verify(code, mac, self._key, artifacts.identity(digest, self._target))
-        os.utime(path)
+        mac = path.with_suffix(_SEAL).read_bytes()
+        native_code.verify_file(path, mac, self._key, artifacts.identity(digest, self._target))
         return native_code.load(path)
 
     def _fetch(self, path: Path, digest: str) -> None:

@@ -1,6 +1,8 @@
-"""The verbs of functions as users know them: register, read, change, remove. Compilation is in `compiling`."""
+"""The verbs of functions as users know them: register, read, change, verify, remove. What workers do of it is in
+`compiling` and `verifying`.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,9 +15,12 @@ from app.functions.domain import (
     FunctionLimits,
     MemoryTooSmall,
     NameTaken,
+    NoSuchVersion,
     RevisionMismatch,
     SourceTooLarge,
     UnknownFunction,
+    Verification,
+    VersionNotReady,
     VersionStatus,
     digest_of,
 )
@@ -23,7 +28,7 @@ from app.functions.languages import languages as languages_of
 from app.functions.models import Function, Version
 from app.identity import new_id
 from app.platform import Platform
-from app.queue import Queue, Task, enqueue, message
+from app.queue import BACKGROUND, Queue, Task, enqueue, message
 from app.toolchains import State, toolchain
 
 
@@ -112,6 +117,52 @@ def page(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[tup
         return queries.page(session, before=before, limit=limit)
 
 
+def versions(
+    platform: Platform, function_id: UUID, *, before: int | None, limit: int
+) -> Sequence[tuple[Version, bool]]:
+    """The newest versions of a function before a number, each with whether it is the active one; raises
+    `UnknownFunction`.
+    """
+    with platform.database.transaction() as session:
+        found = queries.versions(session, function_id, before=before, limit=limit)
+        if not found and queries.find(session, function_id) is None:
+            raise UnknownFunction
+    return found
+
+
+def version(platform: Platform, function_id: UUID, number: int) -> tuple[Version, bool]:
+    """One of them; raises `NoSuchVersion`."""
+    with platform.database.transaction() as session:
+        found = queries.version(session, function_id, number)
+    if found is None:
+        raise NoSuchVersion
+    return found
+
+
+def verify(platform: Platform, function_id: UUID, number: int, *, correlation_id: str) -> UUID:
+    """Ask for a version to be built again and compared with what is recorded; answers what names the verification.
+    Where one is underway already, that is the one.
+    """
+    with platform.database.transaction() as session:
+        found = queries.lock_version(session, function_id, number)
+        if found is None:
+            raise NoSuchVersion
+        if found.status != VersionStatus.READY:
+            raise VersionNotReady(found.status)
+        underway = found.verification_id
+        if (
+            underway is not None
+            and found.verification == Verification.PENDING
+            and queries.is_underway(session, function_id, underway)
+        ):
+            return underway
+        found.verification, found.verification_id = Verification.PENDING, new_id()
+        found.verified_at = found.verification_reason = found.rebuilt = None
+        ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
+        _enqueue(session, Task.VERIFY, function_id, ids, correlation_id)
+        return found.verification_id
+
+
 def delete(session: Session, function_id: UUID, *, if_match: str | None) -> None:
     """Hide a function and free its name; its messages go with it. Whoever calls this ends its executions in the same
     transaction.
@@ -170,11 +221,20 @@ def _add_version(session: Session, function: Function, code: Code, correlation_i
     session.add(version)
     session.flush()
     ids = {"function_id": str(function.id), "number": version.number}
-    payload = message(
-        Task.COMPILE, Queue.COMPILE, message_id=str(new_id()), priority=3, correlation_id=correlation_id, ids=ids
-    )
-    enqueue(session, Queue.COMPILE, payload, function_id=str(function.id))
+    _enqueue(session, Task.COMPILE, function.id, ids, correlation_id)
     return version
+
+
+def _enqueue(session: Session, task: Task, function_id: UUID, ids: Mapping[str, Any], correlation_id: str) -> None:
+    payload = message(
+        task,
+        Queue.COMPILE,
+        message_id=str(new_id()),
+        priority=BACKGROUND,
+        correlation_id=correlation_id,
+        ids=ids,
+    )
+    enqueue(session, Queue.COMPILE, payload, function_id=str(function_id))
 
 
 def _check_size(platform: Platform, code: Code) -> None:

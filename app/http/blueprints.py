@@ -10,12 +10,15 @@ from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 from marshmallow import INCLUDE, Schema, fields
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.routing import BaseConverter, IntegerConverter, Map, ValidationError
 
 from app.http.bodies import JSON_VALUE, BodyParser
 from app.http.problems import CONTENT_TYPE, from_http_exception, render
 from app.identity import parse_id
 from app.platform import Platform
+
+#: The largest that a column of numbers holds.
+LARGEST_NUMBER = 2**31 - 1
 
 
 class IdConverter(BaseConverter):
@@ -33,6 +36,17 @@ class IdConverter(BaseConverter):
     def to_url(self, value: UUID) -> str:
         """Its canonical form."""
         return str(value)
+
+
+class NumberConverter(IntegerConverter):
+    """`<number:number>` in a route: a count from 1 that PostgreSQL can hold; anything else is an address that nothing
+    has.
+    """
+
+    regex = "[1-9][0-9]{0,9}"
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=LARGEST_NUMBER)
 
 
 class ErrorItem(Schema):
@@ -100,7 +114,7 @@ class ResourceBlueprint(Blueprint):  # type: ignore[misc]
 
 def document(app: Flask) -> ProblemApi:
     """Add `/openapi.json` and `/docs` to the application."""
-    app.url_map.converters["id"] = IdConverter
+    app.url_map.converters |= {"id": IdConverter, "number": NumberConverter}
     app.config.update(
         API_TITLE="Kiln",
         API_VERSION="1",
@@ -114,6 +128,8 @@ def document(app: Flask) -> ProblemApi:
     info = {"description": "Source in, JSON out: register functions and execute them."}
     api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin()})
     api.spec.components.schema("JsonValue", JSON_VALUE)
+    described = {"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}
+    api.register_converter(NumberConverter, lambda _converter: described)
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api
 

@@ -26,6 +26,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_acceptable": (406, "No representation fits the Accept header"),
     "name_taken": (409, "The name is taken"),
     "function_not_ready": (409, "The function cannot be executed yet"),
+    "version_not_ready": (409, "The version was not built"),
     "precondition_failed": (412, "The resource has changed"),
     "too_large": (413, "The request is too large"),
     "uri_too_long": (414, "The address is too long"),

@@ -15,12 +15,13 @@ from wasmtime.component import Component
 from app.wasm import python
 from app.wasm.engine import component_engine, engine
 from app.wasm.errors import ModuleRefused, NativeCodeRefused
-from app.wasm.limits import MIB
+from app.wasm.limits import KIB, MIB
 from app.wasm.lines import without_lines
 from app.wasm.sections import Bounds, check_bounds
 from app.wasm.shapes import Shape, shape_of
 
 _KEY_BYTES = 16
+_PIECE_BYTES = 256 * KIB
 
 # Native code is an ELF file; in this word of its header the engine says of what it was made.
 _KIND = slice(48, 52)
@@ -71,19 +72,33 @@ def precompile_component(wasm: bytes) -> Made:
 
 def seal(native: bytes, key: bytes, identity: str) -> bytes:
     """The seal of `native` under `identity`, which names wasm digest and configuration: HMAC-SHA256, 32 bytes."""
-    if len(key) < _KEY_BYTES:
-        message = f"a sealing key has at least {_KEY_BYTES} bytes"
-        raise ValueError(message)
-    name = identity.encode()
-    mac = hmac.new(key, len(name).to_bytes(8, "big") + name, hashlib.sha256)
-    mac.update(native)
-    return mac.digest()
+    begun = _begin_seal(key, identity)
+    begun.update(native)
+    return begun.digest()
 
 
 def verify(native: bytes, mac: bytes, key: bytes, identity: str) -> None:
     """Raises `NativeCodeRefused` unless `mac` is the seal of these bytes under this identity."""
     if not hmac.compare_digest(seal(native, key, identity), mac):
         raise NativeCodeRefused
+
+
+def verify_file(path: Path, mac: bytes, key: bytes, identity: str) -> None:
+    """The same of what a file holds, a piece at a time: to have all of it in memory takes longer than to verify it."""
+    begun, buffer = _begin_seal(key, identity), bytearray(_PIECE_BYTES)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            begun.update(memoryview(buffer)[:count])
+    if not hmac.compare_digest(begun.digest(), mac):
+        raise NativeCodeRefused
+
+
+def _begin_seal(key: bytes, identity: str) -> hmac.HMAC:
+    if len(key) < _KEY_BYTES:
+        message = f"a sealing key has at least {_KEY_BYTES} bytes"
+        raise ValueError(message)
+    name = identity.encode()
+    return hmac.new(key, len(name).to_bytes(8, "big") + name, hashlib.sha256)
 
 
 def load(path: Path) -> Program:

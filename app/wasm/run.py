@@ -26,6 +26,13 @@ from app.wasm.outcome import Outcome, Verdict, plain
 from app.wasm.shapes import HOST_FUNCTIONS, Shape, exports_initializer, shape_of
 from app.wasm.watchdog import Watchdog
 
+#: Answers its input: `alloc` says where that goes, and `handle` that the answer is there.
+_NOTHING: Final = bytes.fromhex(
+    "0061736d01000000010c0260017f017f60027f7f017e03030200010503010001071b03066d656d6f7279020005616c6c6f63"
+    "00000668616e646c6500010a140205004180080b0c002000ad4220862001ad840b0010046e616d6502090101020001700101"
+    "6e"
+)
+
 Invoke = Callable[[Guest, wasmtime.Instance, str], str]
 #: Runs a program with its layer on an input.
 Started = Callable[[Guest, str], str]
@@ -68,6 +75,27 @@ def translate(component: Component, source: str, *, limits: Limits) -> Outcome:
     return host.run(host.components, host.components.translate(component), source, limits, {}, {})
 
 
+def warm_up() -> None:
+    """Do what the first execution in a process would spend tens of milliseconds on, with a module of our own: engine,
+    host functions, the engine's ways through this process. Nothing else may run meanwhile.
+    """
+    outcome = run(wasmtime.Module(engine(), _NOTHING), "null", limits=Limits(), context={}, environment={})
+    if outcome.output != "null":
+        message = f"a module that does nothing ended as {outcome}"
+        raise EngineFailed(message)
+
+
+def prepare(program: wasmtime.Module | Component) -> None:
+    """Do what the first execution of a program in this process would have to; one may run meanwhile, in another
+    thread.
+    """
+    host = _host()
+    if isinstance(program, Component):
+        host.components.expect(program)
+    else:
+        host.modules.expect(program)
+
+
 def interrupt() -> None:
     """Ends the guest that runs in this process, if one does, as its deadline would; any thread may call it."""
     _host().interrupt()
@@ -99,23 +127,31 @@ class _Modules(_Kind):
         self._linker = linker(self.engine, self.slot, HOST_FUNCTIONS)
         # Entries go with the caller's modules, so that the caller's cache is the only one to bound.
         self._prepared: weakref.WeakKeyDictionary[wasmtime.Module, _Prepared] = weakref.WeakKeyDictionary()
+        self._preparing = threading.Lock()
 
     def invoke(self, module: wasmtime.Module, layer: Layer | Script | None) -> Started:
         if not isinstance(layer, Layer | None):
             raise LayerRefused
         return partial(_invoke, self._prepare(module), layer)
 
+    def expect(self, module: wasmtime.Module) -> None:
+        self._prepare(module)
+
     def _prepare(self, module: wasmtime.Module) -> _Prepared:
-        found = self._prepared.get(module)
-        if found is None:
-            shape = shape_of(module)
-            try:
-                template = self._linker.instantiate_pre(module)
-            except wasmtime.WasmtimeError as error:
-                message = f"The module cannot be linked: {error}"
-                raise EngineFailed(message) from error
-            found = self._prepared[module] = _Prepared(template, _INVOKE[shape], exports_initializer(module))
+        with self._preparing:
+            found = self._prepared.get(module)
+            if found is None:
+                found = self._prepared[module] = self._prepare_anew(module)
         return found
+
+    def _prepare_anew(self, module: wasmtime.Module) -> _Prepared:
+        shape = shape_of(module)
+        try:
+            template = self._linker.instantiate_pre(module)
+        except wasmtime.WasmtimeError as error:
+            message = f"The module cannot be linked: {error}"
+            raise EngineFailed(message) from error
+        return _Prepared(template, _INVOKE[shape], exports_initializer(module))
 
 
 class _Components(_Kind):
@@ -130,12 +166,17 @@ class _Components(_Kind):
             raise LayerRefused
         return lambda guest, text: python.invoke(guest, self._linker, component, layer, text)
 
+    def expect(self, component: Component) -> None:
+        """A component is linked anew for each execution; what there is to do is done once this is there."""
+
     def translate(self, component: Component) -> Started:
         return lambda guest, source: python.translate(guest, self._linker, component, source)
 
 
 class _Host:
-    """What one process keeps between executions; each kind from its first use."""
+    """What one process keeps between executions; each kind from its first use. Two threads that use a kind first make
+    it twice, and each may go on with its own.
+    """
 
     def __init__(self) -> None:
         self._busy = threading.Lock()

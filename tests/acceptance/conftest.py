@@ -40,7 +40,7 @@ def celery_setup_app(settings: Settings) -> Celery:
         settings.database_url,
         lease_seconds=2,
         on_claim={Queue.EXECUTE: executions.BEGIN},
-        on_dead=[executions.LOST, functions.LOST],
+        on_dead=[executions.LOST, *functions.ON_DEAD],
     )
 
 

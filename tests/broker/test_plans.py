@@ -86,7 +86,7 @@ def worker(filled: "psycopg.Connection[Any]") -> Iterator[Worker]:
     url = f"postgresql://postgres@/{filled.info.dbname}?host={filled.info.host}"
     options = {
         "on_claim": {"execute": executions.BEGIN},
-        "on_dead": [executions.LOST, functions.LOST],
+        "on_dead": [executions.LOST, *functions.ON_DEAD],
         "consumer_name": "w1@h",
     }
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, cursor_factory=Recorder))

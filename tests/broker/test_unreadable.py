@@ -26,7 +26,7 @@ ENVELOPE = (
 INSERT = "INSERT INTO broker.messages (queue, payload) VALUES ('work', %s)"
 
 #: Kiln's own hooks.
-HOOKS = {"on_dead": [executions.LOST, functions.LOST]}
+HOOKS = {"on_dead": [executions.LOST, *functions.ON_DEAD]}
 
 
 @pytest.mark.parametrize("text", STRANGE, ids=ascii)

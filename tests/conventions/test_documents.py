@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from app.executions.domain import ErrorType, Status
-from app.functions.domain import VersionStatus
+from app.functions.domain import Verification, VersionStatus
 from app.http.problems import PROBLEMS
 from app.queue import Queue, Task
 from app.settings import Settings
@@ -40,7 +40,7 @@ def test_every_route_is_in_the_api_page(app: Flask) -> None:
 
 def test_every_error_type_and_status_is_explained() -> None:
     page = document("functions.md")
-    for word in [*ErrorType, *Status, *VersionStatus]:
+    for word in [*ErrorType, *Status, *VersionStatus, *Verification]:
         assert f"`{word}`" in page, word
 
 

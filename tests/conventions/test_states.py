@@ -31,6 +31,7 @@ def test_the_diagram_shows_the_transitions(title: str, transitions: dict[StrEnum
     ("constraint", "words"),
     [
         ("ck_versions_status", functions.VersionStatus),
+        ("ck_versions_verification", functions.Verification),
         ("ck_executions_status", executions.Status),
         ("ck_executions_error_type", executions.ErrorType),
     ],

@@ -2,8 +2,9 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ class Compilation:
     program: Program
     layer: Layer | Script | None
     lines: bytes
+    made_at: float = field(default_factory=time.time)
 
 
 def compiled(language: str, source: bytes) -> Compilation:

@@ -1,6 +1,9 @@
 """Every language does the same: one function each, which does what its input asks for (`conformance/`)."""
 
 import json
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from app.toolchains import LANGUAGES
 from app.toolchains.toolchain import Compiled
 from app.wasm.limits import Limits
+from app.wasm.lines import without_lines
 from app.wasm.outcome import Failure, Outcome
 from tests.toolchains.running import SHARED, Compilation, compiled, execute
 
@@ -144,10 +148,28 @@ def test_chance_differs_between_executions(function: Compilation) -> None:
     assert len({answer(function, "random") for _ in range(5)}) == 5
 
 
-def test_the_same_source_makes_the_same_module(function: Compilation, language: str) -> None:
+def test_the_same_source_makes_the_same_module(
+    function: Compilation, language: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given that some time has passed since it was compiled: what archives keep of a time has steps of two seconds
+    time.sleep(max(0.0, function.made_at + 2.1 - time.time()))
+    # When the same source is compiled in a directory of another name and length
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     again = LANGUAGES[language].compile(source(language), shared=SHARED)
+    # Then neither shows: module, lines and layer have the same bytes, and what is written of their making is equal
     assert _kept(again) == _kept(function.compiled)
 
 
-def _kept(made: Compiled) -> tuple[bytes, bytes | None]:
-    return made.wasm, made.layer
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Where no job has been before, and which users of the jail reach."""
+    with tempfile.TemporaryDirectory(prefix="somewhere-else-altogether-") as folder:
+        path = Path(folder)
+        path.chmod(0o711)
+        yield path
+
+
+def _kept(made: Compiled) -> tuple[object, ...]:
+    """What becomes of it in the database: what a compiler says of its own paths is not in it."""
+    module = made.wasm if made.native else without_lines(made.wasm)
+    return module, made.layer, made.toolchain, made.toolchain_version, made.flags

@@ -1,0 +1,94 @@
+"""How much longer than others the first execution takes that a worker's child has never seen the function of.
+
+    python -m bench.first             # starts a whole Kiln of its own on loopback, measures, stops it
+
+For each language a few functions that greet, each with a word of its own, so that none shares a module with another
+where the language does not. Each is READY, and the workers have been told of it, a moment before it is executed; no
+child has run it, or anything else of a language whose turn comes first. The first execution is set against the median
+of the later ones, over HTTP and by what the function itself took.
+"""
+
+import http.client
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from app.toolchains import LANGUAGES
+from bench.latency import await_languages, request
+from bench.whole import kiln
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+FUNCTIONS = 4
+LATER = 60
+#: Between READY and the first execution: what a person or a script needs at least.
+MOMENT_SECONDS = 0.5
+PATIENCE_SECONDS = 120
+
+Times = tuple[float, float]
+
+
+def sources(language: str) -> list[str]:
+    """The same function in other words."""
+    name = f"greet.{LANGUAGES[language].extension}"
+    text = (EXAMPLES / language / name).read_text()
+    assert "Hello" in text, language
+    return [text.replace("Hello", f"Hello{number}") for number in range(FUNCTIONS)]
+
+
+def register(connection: http.client.HTTPConnection, name: str, language: str, source: str) -> str | None:
+    """The id of a function that has just become READY; none where its language is not there."""
+    body = {"name": name, "language": language, "source": source}
+    function_id: str = request(connection, "POST", "/functions", body)["id"]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        function = request(connection, "GET", f"/functions/{function_id}")
+        if function["status"] == "READY":
+            return function_id
+        if function["status"] == "FAILED":
+            return None
+        time.sleep(0.01)
+    raise TimeoutError(language)
+
+
+def execute(connection: http.client.HTTPConnection, function_id: str) -> Times:
+    """One execution: milliseconds over HTTP, and those of the function."""
+    began = time.monotonic()
+    execution: dict[str, Any] = request(
+        connection, "POST", f"/functions/{function_id}/execute", {"input": {"name": "Ada"}}
+    )
+    elapsed = (time.monotonic() - began) * 1000
+    assert execution["status"] == "COMPLETED", json.dumps(execution)
+    return elapsed, execution["durationMs"]
+
+
+def measure(connection: http.client.HTTPConnection, language: str) -> None:
+    """One line for each language."""
+    firsts, laters = list[Times](), list[Times]()
+    for number, source in enumerate(sources(language)):
+        function_id = register(connection, f"{language}-{number}", language, source)
+        if function_id is None:
+            print(f"{language:<16} is not here")
+            return
+        time.sleep(MOMENT_SECONDS)
+        firsts.append(execute(connection, function_id))
+        laters += [execute(connection, function_id) for _ in range(LATER)]
+    later, run = (statistics.median(times) for times in zip(*laters, strict=True))
+    more = ", ".join(f"{first - later:+6.1f}" for first, _ in firsts)
+    runs = ", ".join(f"{duration - run:+5.1f}" for _, duration in firsts)
+    print(f"{language:<16} p50 {later:6.1f} ms; the first of each {more}; of this in the function ({run:.1f}) {runs}")
+
+
+def main() -> None:
+    """Measure and print."""
+    with kiln() as whole:
+        connection = http.client.HTTPConnection("127.0.0.1", whole.port)
+        await_languages(connection)
+        for language in LANGUAGES:
+            if language not in {"wat", "wasm"}:
+                measure(connection, language)
+
+
+if __name__ == "__main__":
+    main()
