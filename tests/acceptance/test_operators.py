@@ -27,7 +27,7 @@ def test_operators_look_and_steer(
     inspect, control = celery_setup_app.control.inspect(timeout=3), celery_setup_app.control
 
     assert sorted(inspect.ping()) == nodes
-    assert set(inspect.registered()[nodes[1]]) == {"executions.run", "functions.compile"}
+    assert set(inspect.registered()[nodes[1]]) == {"executions.run", "functions.compile", "functions.verify"}
     assert inspect.active()[nodes[1]] == inspect.reserved()[nodes[1]] == []
     stats = inspect.stats()[nodes[1]]
     assert stats["pool"]["max-concurrency"] == 2
