@@ -1,4 +1,4 @@
-"""Programs without the jail: the same commands in a directory of their own, for comparison. Only for sources of ours."""
+"""Programs without the jail: the same commands in a directory of their own, to compare. For sources of ours only."""
 
 import resource
 import subprocess

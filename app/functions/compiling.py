@@ -93,7 +93,7 @@ def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: in
 def _compile(platform: Platform, version: Version) -> Built | Failure:
     language = toolchain(version.language)
     try:
-        compiled = language.compile(version.source, shared=platform.toolchains)
+        compiled = languages.compiled(platform, language, version.source)
         is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
         return Built(compiled, None if is_shared else artifacts.of(compiled))
     except CompileFailed as error:
