@@ -17,7 +17,7 @@ from app.toolchains.jail.groups import Group
 from app.toolchains.jail.inside.privileges import FIRST_UID
 from app.toolchains.jail.limits import Bound, JailError, JailLimits
 
-INSIDE = str(Path(__file__).parent / "inside" / "main.py")
+INSIDE = str(Path(__file__).parent / "inside" / "start.py")
 # How long the supervisor may take to kill what it watches before it is killed itself.
 _KILL_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
