@@ -85,9 +85,10 @@ def main(arguments: list[str]) -> int:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     # Both signals wait until they are asked for, so that none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if job.worker and os.getppid() != job.worker:
-        return EXIT_NOT_STARTED
+    if job.worker:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != job.worker:
+            return EXIT_NOT_STARTED
     supervisor = os.getpid()
     child = os.fork()
     if child == 0:
