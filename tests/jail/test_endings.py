@@ -138,3 +138,14 @@ for program, limits in [
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     # Then none of them, and of their supervisors, is left
     assert done.stdout.splitlines() == ["None set()", "time set()", "time set()", "output set()"]
+
+
+def test_no_process_group_is_killed_by_a_number_of_another_namespace(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within bubblewrap the program is number 2, and that is somebody else out here."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    result = shell(f"sleep {MARK}", scratch, limits=JailLimits(wall_ms=1000))
+    assert (result.exceeded, killed) == (Bound.TIME, [])
+    assert soon(lambda: not family())

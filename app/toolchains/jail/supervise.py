@@ -195,8 +195,9 @@ def _stop(process: subprocess.Popen[bytes], status: Stream) -> None:
         process.wait()
     _drain_rest([status])
     said = dict(_said(status))
-    if "started" in said and "ended" not in said:
-        # The supervisor was killed and has reaped nobody, so the group is still its child's.
+    if "started" in said and "ended" not in said and not wrapping.works():
+        # The supervisor was killed and has reaped nobody, so the group is still its child's. Within bubblewrap numbers
+        # are others, and there all has ended with it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(said["started"]), signal.SIGKILL)
 
