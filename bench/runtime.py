@@ -9,7 +9,7 @@ that answers 0. Ours is what an execute worker does between having the input and
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import quantiles
 
@@ -79,7 +79,7 @@ def loaded(compiled: Compiled, folder: Path) -> tuple[Program, Layer | Script | 
     return program, None if compiled.layer is None else read(program, compiled.layer)
 
 
-def timed(calls: dict[str, Callable[[], bytes]], rounds: int) -> dict[str, list[float]]:
+def timed(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each call, one after the other in turn."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):

@@ -106,7 +106,7 @@ def build(platform: Platform, version: Version) -> Built | Failure:
     """Compile a version's source; nothing is written, and nothing may be open meanwhile."""
     language = toolchain(version.language)
     try:
-        compiled = language.compile(version.source, shared=platform.toolchains)
+        compiled = languages.compiled(platform, language, version.source)
         is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
         return Built(compiled, None if is_shared else artifacts.of(compiled))
     except CompileFailed as error:

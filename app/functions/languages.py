@@ -7,10 +7,21 @@ from types import MappingProxyType
 from typing import Final, NoReturn
 
 import structlog
+from sqlalchemy import Connection
 
 from app.functions import queries
 from app.platform import Platform
-from app.toolchains import LANGUAGES, Readiness, State, Toolchain, ToolchainError, toolchain
+from app.toolchains import (
+    LANGUAGES,
+    Compiled,
+    Readiness,
+    State,
+    Toolchain,
+    ToolchainError,
+    ToolchainMissing,
+    jail_readiness,
+    toolchain,
+)
 from app.toolchains.jail import JailError
 
 log = structlog.get_logger()
@@ -21,6 +32,9 @@ _PAST_SECONDS: Final = 3 * REPORT_SECONDS
 
 #: When a worker that cannot compile something yet had better be asked again.
 ASK_AGAIN_SECONDS: Final = 1.0
+
+#: Among the languages that a worker speaks of this is none: it is the jail that they are compiled in.
+_JAIL: Final = "jail"
 
 _NOBODY: Final = "No compile worker is running."
 
@@ -39,6 +53,11 @@ def languages(platform: Platform) -> list[Language]:
     with platform.database.statement() as connection:
         said = queries.compilers(connection, past_seconds=_PAST_SECONDS)
     return [_seen(language, said.get(name, {})) for name, language in LANGUAGES.items()]
+
+
+def jails(connection: Connection) -> dict[str, str | None]:
+    """By compile worker: why the jail of its machine cannot be trusted; None where it can."""
+    return queries.compilers_of(connection, _JAIL, past_seconds=_PAST_SECONDS)
 
 
 def is_preparing(platform: Platform, name: str) -> bool:
@@ -65,10 +84,22 @@ def readiness(platform: Platform, name: str) -> Readiness:
     return Readiness(State.PREPARING) if {State.READY, State.PREPARING} & elsewhere.keys() else here
 
 
+def compiled(platform: Platform, language: Toolchain, source: bytes) -> Compiled:
+    """Compile a source on this machine. Raises what the toolchain raises, and ToolchainMissing before anything reads
+    the source where something is missing, and be it a jail that can be trusted.
+    """
+    here = language.readiness(platform.toolchains)
+    if here.state is State.MISSING:
+        raise ToolchainMissing(here.reason)
+    return language.compile(source, shared=platform.toolchains)
+
+
 def serve(platform: Platform, worker: str) -> NoReturn:
     """Prepare the languages, and go on saying how far they are for as long as the worker runs; what is installed or
     replaced meanwhile is prepared, too.
     """
+    if reason := jail_readiness().reason:
+        log.error("jail.unsound", reason=reason)
     failed: Mapping[str, str] = {}
     while True:
         failed = prepare(platform, worker, failed)
@@ -96,14 +127,18 @@ def prepare(platform: Platform, worker: str, before: Mapping[str, str] = Mapping
 
 
 def _report(platform: Platform, worker: str, failed: Mapping[str, str]) -> None:
-    rows = []
+    rows = [_row(_JAIL, jail_readiness(), "")]
     for name, language in LANGUAGES.items():
         here = language.readiness(platform.toolchains)
         if name in failed and here.state is State.PREPARING:
             here = Readiness(State.MISSING, failed[name])
-        rows.append({"language": name, "state": here.state, "reason": here.reason, "version": language.version()})
+        rows.append(_row(name, here, language.version()))
     try:
         with platform.database.statement() as connection:
             queries.report_compilers(connection, worker, rows, past_seconds=_PAST_SECONDS)
     except Exception:
         log.exception("language.not_reported")
+
+
+def _row(name: str, here: Readiness, version: str) -> dict[str, str | None]:
+    return {"language": name, "state": here.state, "reason": here.reason, "version": version}

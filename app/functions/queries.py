@@ -235,6 +235,12 @@ WHERE reported_at > now() - %(past_seconds)s * interval '1 second'
 ORDER BY language, state, reported_at DESC
 """
 
+COMPILERS_OF = """
+SELECT worker, reason FROM compilers
+WHERE language = %(language)s AND reported_at > now() - %(past_seconds)s * interval '1 second'
+ORDER BY worker
+"""
+
 
 def report_compilers(
     connection: Connection, worker: str, rows: Sequence[Mapping[str, Any]], *, past_seconds: int
@@ -250,3 +256,9 @@ def compilers(connection: Connection, *, past_seconds: int) -> dict[str, dict[St
     for row in connection.exec_driver_sql(COMPILERS, {"past_seconds": past_seconds}):
         found.setdefault(row.language, {})[State(row.state)] = (row.reason, row.version)
     return found
+
+
+def compilers_of(connection: Connection, language: str, *, past_seconds: int) -> dict[str, str | None]:
+    """By worker: why it cannot compile a language; None where it can, or will soon."""
+    parameters = {"language": language, "past_seconds": past_seconds}
+    return {row.worker: row.reason for row in connection.exec_driver_sql(COMPILERS_OF, parameters)}

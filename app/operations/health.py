@@ -1,5 +1,6 @@
 """`/health`, `/livez`, `/readyz`: for load balancers and supervisors, outside the API's document."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint
@@ -24,6 +25,10 @@ def livez() -> dict[str, str]:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, Any], int]:
-    """Whether requests will be served: the database, its schema, and a worker for each queue are there."""
-    reasons = service.missing(platform())
-    return {"status": "DOWN" if reasons else "UP", "reasons": reasons}, 503 if reasons else 200
+    """Whether requests will be served: the database, its schema, and a worker for each queue are there.
+
+    A jail that is not sound is said and takes nothing away: what is compiled can be executed.
+    """
+    found = service.condition(platform())
+    body = {"status": "DOWN" if found.missing else "UP", "reasons": found.missing, "jail": asdict(found.jail)}
+    return body, 503 if found.missing else 200

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.functions import languages
 from app.operations import queries
-from app.operations.domain import EventFilter
+from app.operations.domain import Condition, EventFilter, jail_of
 from app.platform import Platform
 from app.queue import Queue
 
@@ -17,17 +18,20 @@ class UnknownQueue(Exception):
     """There is no such queue."""
 
 
-def missing(platform: Platform) -> list[str]:
-    """Why this installation cannot serve yet; empty when it can."""
+def condition(platform: Platform) -> Condition:
+    """Why this installation cannot serve yet, if it cannot, and whether its jails are sound."""
     try:
         with platform.database.statement() as connection:
             revision, consumed = queries.revision(connection), queries.consumed_queues(connection)
+            # Of another migration nothing else is known.
+            jail = jail_of(languages.jails(connection) if revision == expected_revision() else {})
     except SQLAlchemyError as error:
-        return [f"the database does not answer: {str(getattr(error, 'orig', error)).strip().splitlines()[0]}"]
+        reason = f"the database does not answer: {str(getattr(error, 'orig', error)).strip().splitlines()[0]}"
+        return Condition((reason,), jail_of({}))
     reasons = [f"no worker consumes the queue {queue}" for queue in Queue if queue not in consumed]
     if revision != expected_revision():
         reasons.append(f"the database is at migration {revision}, this code wants {expected_revision()}")
-    return reasons
+    return Condition(tuple(reasons), jail)
 
 
 def expected_revision() -> str:

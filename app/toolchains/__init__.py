@@ -16,7 +16,7 @@ from app.toolchains.errors import (
     UnknownLanguage,
 )
 from app.toolchains.registry import LANGUAGES, toolchain
-from app.toolchains.toolchain import Compiled, Readiness, State, Toolchain
+from app.toolchains.toolchain import Compiled, Readiness, State, Toolchain, jail_readiness
 
 __all__ = [
     "LANGUAGES",
@@ -31,5 +31,6 @@ __all__ = [
     "ToolchainError",
     "ToolchainMissing",
     "UnknownLanguage",
+    "jail_readiness",
     "toolchain",
 ]

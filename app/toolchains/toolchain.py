@@ -48,6 +48,13 @@ class Readiness:
     reason: str | None = None
 
 
+def jail_readiness() -> Readiness:
+    """Whether this machine's jail holds what users wrote: `READY`, or `MISSING` with what it does not hold."""
+    if reason := unsound():
+        return Readiness(State.MISSING, f"The jail for compilers cannot be trusted on this machine: {reason}.")
+    return Readiness(State.READY)
+
+
 class Toolchain(ABC):
     """One language: its name, its file's extension, its compiler. An instance has no state; threads share it.
 
@@ -98,8 +105,8 @@ class Toolchain(ABC):
         """Whether `compile` can work on this machine now."""
         if reason := self.missing():
             return Readiness(State.MISSING, reason)
-        if self.is_native and (reason := unsound()):
-            return Readiness(State.MISSING, f"The jail for compilers cannot be trusted on this machine: {reason}.")
+        if self.is_native and (jail := jail_readiness()).state is State.MISSING:
+            return jail
         if not all(part.is_made(shared) for part in self.parts):
             return Readiness(State.PREPARING)
         return Readiness(State.READY)

@@ -1,7 +1,7 @@
 """What is not documented does not exist: settings, problems, routes and statuses are looked for in the documents."""
 
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from flask import Flask
@@ -11,6 +11,8 @@ from app.functions.domain import Verification, VersionStatus
 from app.http.problems import PROBLEMS
 from app.queue import Queue, Task
 from app.settings import Settings
+from app.toolchains.jail import JailLimits
+from app.toolchains.jail.limits import MEBIBYTE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +50,13 @@ def test_queues_and_tasks_are_in_the_operators_page() -> None:
     page = document("operations.md")
     for word in [*Queue, *Task]:
         assert f"`{word}`" in page, word
+
+
+def test_every_limit_of_the_jail_is_in_its_page_with_its_value() -> None:
+    written = re.findall(r"^\| `([a-z_]+)` \| ([0-9,]+(?: MiB)?) \|", document("jail.md"), re.MULTILINE)
+    limits = asdict(JailLimits())
+    mebibytes = {name: f"{value // MEBIBYTE:,} MiB" for name, value in limits.items() if name.endswith("_bytes")}
+    assert dict(written) == {name: f"{value:,}" for name, value in limits.items()} | mebibytes
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

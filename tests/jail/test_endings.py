@@ -113,3 +113,39 @@ def test_an_interrupted_run_leaves_nothing(scratch: Path) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert soon(lambda: not family())
+
+
+def test_nothing_is_left_for_others_to_wait_for(scratch: Path, wrapped: bool) -> None:
+    """In a container there may be nobody who waits for orphans, and each would stay for good."""
+    # Given a worker to whom orphans come
+    code = f"""
+from pathlib import Path
+from app.toolchains.jail import JailLimits, wrapping
+from app.toolchains.jail.inside.descendants import descendants
+from app.toolchains.jail.inside.main import PR_SET_CHILD_SUBREAPER, prctl
+from tests.jail.programs import shell
+wrapping.works = lambda: {wrapped}
+prctl(PR_SET_CHILD_SUBREAPER, 1)
+# When programs end by themselves, by the wall clock, before they have begun, and by what they write
+for program, limits in [
+    ({FAMILY!r}, JailLimits()),
+    ("sleep {MARK}", JailLimits(wall_ms=500)),
+    ("sleep {MARK}", JailLimits(wall_ms=1)),
+    ("yes", JailLimits()),
+]:
+    print(shell(program, Path({str(scratch)!r}), limits=limits).exceeded, descendants())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    # Then none of them, and of their supervisors, is left
+    assert done.stdout.splitlines() == ["None set()", "time set()", "time set()", "output set()"]
+
+
+def test_no_process_group_is_killed_by_a_number_of_another_namespace(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within bubblewrap the program is number 2, and that is somebody else out here."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    result = shell(f"sleep {MARK}", scratch, limits=JailLimits(wall_ms=1000))
+    assert (result.exceeded, killed) == (Bound.TIME, [])
+    assert soon(lambda: not family())

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,10 @@ OFF = {
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> None:
+def asked_anew() -> Iterator[None]:
+    """What is found of a jail with a layer off is no other test's."""
+    probe.breaches.cache_clear()
+    yield
     probe.breaches.cache_clear()
 
 

@@ -66,6 +66,11 @@ def group(*, memory_bytes: int, processes: int) -> Iterator[Group | None]:
         made.end()
 
 
+def are_delegated() -> bool:
+    """Whether each job gets one."""
+    return _delegated() is not None
+
+
 def sweep() -> int:
     """Remove the groups of workers that are dead; returns how many."""
     parent = _delegated()

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from app.toolchains.jail import groups, wrapping
 from app.toolchains.jail.groups import Group
+from app.toolchains.jail.inside.descendants import children, kill
 from app.toolchains.jail.inside.privileges import FIRST_UID
 from app.toolchains.jail.limits import Bound, JailError, JailLimits
 
-INSIDE = str(Path(__file__).parent / "inside" / "main.py")
+INSIDE = str(Path(__file__).parent / "inside" / "start.py")
 # How long the supervisor may take to kill what it watches before it is killed itself.
 _KILL_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
@@ -184,9 +185,9 @@ def _drained(stream: Stream) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], status: Stream) -> None:
-    """Make the supervisor kill everything and wait for it; if it does not answer, kill both groups."""
-    with suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
+    """Make the supervisor kill everything, unless it has, and wait for it; if it does not answer, kill both groups."""
+    if "ended" not in dict(_said(status)):
+        _end_early(process)
     try:
         process.wait(_KILL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -194,10 +195,27 @@ def _stop(process: subprocess.Popen[bytes], status: Stream) -> None:
         process.wait()
     _drain_rest([status])
     said = dict(_said(status))
-    if "started" in said and "ended" not in said:
-        # The supervisor was killed and has reaped nobody, so the group is still its child's.
+    if "started" in said and "ended" not in said and not wrapping.works():
+        # The supervisor was killed and has reaped nobody, so the group is still its child's. Within bubblewrap numbers
+        # are others, and there all has ended with it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(said["started"]), signal.SIGKILL)
+
+
+def _end_early(process: subprocess.Popen[bytes]) -> None:
+    """Tell the supervisor to end all. Within bubblewrap it is killed, which ends all that is in there: bubblewrap, told
+    to end, would not wait for it, and in a container there may be nobody else who does.
+    """
+    first: list[int] = []
+    if wrapping.works():
+        # A kernel may keep no list of children.
+        with suppress(FileNotFoundError):
+            first = children(process.pid)
+    for pid in first:
+        kill(pid)
+    if not first:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
 
 
 def _said(status: Stream) -> list[tuple[str, str]]:

@@ -35,6 +35,9 @@ def wrapped(argv: Sequence[str], *, directory: Path, readable: Iterable[Path]) -
     command = [
         shutil.which("bwrap") or "bwrap",
         "--die-with-parent",
+        # Whoever supervises is the first process in there: nothing in there can kill it, all ends with it, and
+        # bubblewrap waits for it.
+        "--as-pid-1",
         "--new-session",
         "--hostname",
         "jail",

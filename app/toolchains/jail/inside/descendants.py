@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    # What `signal` adds to it is enums, and they take 10 ms to import.
+    import _signal as signal
 
 
 def descendants() -> set[int]:
@@ -12,12 +18,33 @@ def descendants() -> set[int]:
     look = [os.getpid()]
     try:
         while look:
-            for child in _children(look.pop()):
+            for child in children(look.pop()):
                 if child not in found:
                     found.add(child)
                     look.append(child)
     except FileNotFoundError:
         return _by_parents()
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, of every thread of it; none when it has gone. Raises FileNotFoundError where the
+    kernel keeps no such list.
+    """
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - pathlib takes longer to import than all this
+    except FileNotFoundError:
+        return []
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as children:  # noqa: PTH123 - see above
+                found += map(int, children.read().split())
+        except ProcessLookupError:
+            continue
+        except FileNotFoundError:
+            if os.path.exists(f"/proc/{pid}/task/{thread}"):  # noqa: PTH110 - see above
+                raise
     return found
 
 
@@ -39,27 +66,6 @@ def kill_all() -> None:
                 os.waitpid(-1, 0)
         except ChildProcessError:
             return
-
-
-def _children(pid: int) -> list[int]:
-    """The children of a process, of every thread of it; none when it has gone. Raises FileNotFoundError where the
-    kernel keeps no such list.
-    """
-    found: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - pathlib takes longer to import than all this
-    except FileNotFoundError:
-        return []
-    for thread in threads:
-        try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as children:  # noqa: PTH123 - see above
-                found += map(int, children.read().split())
-        except ProcessLookupError:
-            continue
-        except FileNotFoundError:
-            if os.path.exists(f"/proc/{pid}/task/{thread}"):  # noqa: PTH110 - see above
-                raise
-    return found
 
 
 def _by_parents() -> set[int]:

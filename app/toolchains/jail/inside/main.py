@@ -1,9 +1,9 @@
 """Confines and supervises one program.
 
-Run by a bare interpreter (`python -I -S main.py …`), so that the bounds are set in a process without threads and only
+Run by a bare interpreter (`start.py`), so that the bounds are set in a process without threads and only
 the standard library is needed, of which it imports the little that starts quickly:
 
-    main.py STATUS_FD GROUP_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
+    start.py STATUS_FD GROUP_FD WORKER_PID USER DATA CPU FILE OPEN PROCESSES MEMORY FILES [READABLE …] \\
         -- COUNT PROGRAM [ARGUMENT …] [COUNT PROGRAM [ARGUMENT …] …]
 
 Each program comes with the number of words that it takes; those after the first run if the one before ended with 0.
@@ -19,15 +19,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
-import sys
-
-if __name__ == "__main__":
-    # The packages above are given by their bare names: importing them would take many times as long as all this.
-    _above = os.path.abspath(__file__).rsplit("/", 5)[0]  # noqa: PTH100 - pathlib takes 10 ms to import
-    for _name in ("app", "app.toolchains", "app.toolchains.jail"):
-        sys.modules[_name] = type(sys)(_name)
-        sys.modules[_name].__path__ = [f"{_above}/{_name.replace('.', '/')}"]
 
 from app.toolchains.jail.inside import landlock, privileges, seccomp
 from app.toolchains.jail.inside.bounds import bound
@@ -36,7 +27,11 @@ from app.toolchains.jail.inside.watching import TICK_SECONDS, excess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import NoReturn
+else:
+    # What `signal` adds to it is enums, and they take 10 ms to import.
+    import _signal as signal
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -90,9 +85,10 @@ def main(arguments: list[str]) -> int:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     # Both signals wait until they are asked for, so that none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if job.worker and os.getppid() != job.worker:
-        return EXIT_NOT_STARTED
+    if job.worker:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != job.worker:
+            return EXIT_NOT_STARTED
     supervisor = os.getpid()
     child = os.fork()
     if child == 0:
@@ -191,7 +187,3 @@ def prctl(option: int, value: int) -> None:
     if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
