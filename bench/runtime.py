@@ -73,7 +73,7 @@ def ours(program: Program, layer: Layer | Script | None) -> Callable[[], bytes]:
 def loaded(compiled: Compiled, folder: Path) -> tuple[Program, Layer | Script | None]:
     """What a worker has in memory of a function."""
     path = folder / "native"
-    path.write_bytes(artifacts.of(compiled).native)
+    path.write_bytes(artifacts.of(compiled, "greeting").native)
     program = load(path)
     path.unlink()
     return program, None if compiled.layer is None else read(program, compiled.layer)

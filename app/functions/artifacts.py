@@ -10,13 +10,16 @@ from uuid import UUID
 from app.functions import queries
 from app.functions.domain import digest_of
 from app.platform import Platform
-from app.toolchains import Compiled, jail, parts
+from app.toolchains import Compiled, diagnostics, jail, parts
 from app.wasm import lines, precompile, sections
 from app.wasm import native as native_code
 from app.wasm.engine import configuration_key
+from app.wasm.errors import PrecompileFailed
 
 #: Native code of the largest accepted module.
 _MOST_OUTPUT_BYTES = 192 << 20
+#: How whoever makes native code ends when it has answered: with it, or with why there is none.
+_ANSWERS = (0, 1)
 #: For a component of our own, which is larger than any module that is accepted.
 _LIMITS_OF_OURS = replace(parts.LIMITS, stdout_bytes=_MOST_OUTPUT_BYTES)
 
@@ -35,20 +38,25 @@ class Artifact:
     lines: bytes
 
 
-def of(compiled: Compiled) -> Artifact:
+def of(compiled: Compiled, source_name: str, limits: jail.JailLimits | None = None) -> Artifact:
     """What a toolchain made, with the native code that it brought along, or with that of `build`."""
     if compiled.native is None:
-        return build(compiled.wasm)
+        return build(compiled.wasm, source_name, limits)
     return Artifact(digest_of(compiled.wasm), compiled.wasm, compiled.native.read_bytes(), b"")
 
 
-def build(wasm: bytes) -> Artifact:
-    """Validate a module and compile it to native code, in a jail. Raises `PrecompileFailed` where the module is
-    refused.
+def build(wasm: bytes, source_name: str = "module", limits: jail.JailLimits | None = None) -> Artifact:
+    """Validate a module and compile it to native code, in a jail. Raises `CompileFailed` where the module is refused,
+    or is too much.
     """
-    limits = jail.JailLimits(stdout_bytes=_MOST_OUTPUT_BYTES)
+    limits = replace(limits or jail.JailLimits(), stdout_bytes=_MOST_OUTPUT_BYTES)
     result = jail.run(precompile.COMMAND, stdin=wasm, readable=precompile.READABLE, limits=limits)
-    made = precompile.parse_reply(result.stdout)
+    if result.exceeded is not None or result.returncode not in _ANSWERS:
+        raise diagnostics.unfinished(result, limits, source_name)
+    try:
+        made = precompile.parse_reply(result.stdout)
+    except PrecompileFailed as error:
+        raise diagnostics.source_failed(source_name, str(error)) from error
     return Artifact(digest_of(made.wasm), made.wasm, made.native, made.lines)
 
 

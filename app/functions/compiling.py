@@ -16,7 +16,6 @@ from app.functions.models import Version
 from app.platform import Platform
 from app.queue import put_off, settle
 from app.toolchains import Compiled, CompileFailed, State, ToolchainMissing, toolchain
-from app.wasm.errors import PrecompileFailed
 
 log = structlog.get_logger()
 
@@ -108,10 +107,10 @@ def build(platform: Platform, version: Version) -> Built | Failure:
     try:
         compiled = languages.compiled(platform, language, version.source)
         is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
-        return Built(compiled, None if is_shared else artifacts.of(compiled))
+        return Built(compiled, None if is_shared else artifacts.of(compiled, language.source_name))
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
-    except (ToolchainMissing, PrecompileFailed) as error:
+    except ToolchainMissing as error:
         return Failure(f"{language.source_name}:1:1: {error}")
 
 

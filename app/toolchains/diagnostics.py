@@ -11,11 +11,13 @@ from app.toolchains.jail import Bound, JailError, JailLimits, JailResult
 MAX_BYTES = 64 * 1024
 _CUT = "\n…"
 _JOB_DIRECTORY = re.compile(r"/[^\s:'\"]*/kiln-job-\w+/?")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+#: What moves a terminal's cursor, or makes text read otherwise than it is written.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OUT_OF_MEMORY = re.compile(
     rb"out of memory|MemoryError|[Cc]annot allocate memory|could not allocate|std::bad_alloc"
     rb"|memory allocation of \d+ bytes failed"
 )
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL}
 _OURS = tuple(sorted({str(Path(__file__).parents[2]), sys.prefix, sys.base_prefix, str(Path.home())}, key=len))[::-1]
 
 
@@ -59,5 +61,7 @@ def unfinished(result: JailResult, limits: JailLimits, source_name: str) -> Comp
         return CompileFailed(f"{start}the compiler started more than {limits.processes} processes", log)
     if result.returncode == -signal.SIGKILL:
         raise JailError("the compiler was killed from outside")
+    if -result.returncode in _CRASHES:
+        return CompileFailed(f"{start}the compiler crashed; does the source nest too deeply?", log)
     end = f"signal {-result.returncode}" if result.returncode < 0 else f"exit code {result.returncode}"
     return CompileFailed(f"{start}the compiler ended without a module ({end})", log)

@@ -120,6 +120,13 @@ def test_processor_time_is_bounded_apart_from_the_wall_clock(scratch: Path) -> N
     assert result.duration_ms < JailLimits().wall_ms
 
 
+def test_who_ignores_that_its_processor_time_is_over_is_killed_and_that_is_told(scratch: Path) -> None:
+    program = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
+    result = python(program, scratch, limits=JailLimits(cpu_seconds=1))
+    assert result.exceeded is Bound.TIME
+    assert result.duration_ms < JailLimits().wall_ms
+
+
 def test_descriptors_core_dumps_and_privileges_are_bounded(scratch: Path) -> None:
     program = (
         "import ctypes, resource as r; print(r.getrlimit(r.RLIMIT_NOFILE), r.getrlimit(r.RLIMIT_CORE));"

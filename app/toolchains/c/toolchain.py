@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,12 +28,17 @@ _COMPILE = (
     "-fdebug-compilation-dir=.",
     "-fno-exceptions",
     "-ferror-limit=20",
+    # Errors are told where they are in the source, whatever its `#line` says.
+    *("-Xclang", "-fno-diagnostics-use-presumed-location"),
 )
 #: Allocation ends the execution where it fails (`kiln.c`), so that nobody needs to look.
 _WRAPPED = ("--wrap=malloc", "--wrap=calloc", "--wrap=realloc", "--wrap=aligned_alloc")
 #: The day and time of a compilation are not of the source's making.
 _ENVIRONMENT = {"SOURCE_DATE_EPOCH": "0"}
 
+_ASSEMBLY = re.compile(r"^<inline asm>:\d+:\d+: error: (.*)$", re.MULTILINE)
+_CRASHED = re.compile(r"clang frontend command failed with exit code (\d+)")
+_SIGNALS_FROM = 128
 _UNDEFINED = re.compile(r"undefined symbol: (\S.*)")
 _NO_HANDLE = re.compile(r"handle(?:\(.*\))?$")
 
@@ -143,6 +149,11 @@ class C(Toolchain):
             return source_failed(self.source_name, f"nothing defines {', '.join(dict.fromkeys(undefined))}", said)
         if result.returncode == 1 and f"{self.source_name}:" in said:
             return CompileFailed(said)
+        if assembly := _ASSEMBLY.search(said):
+            return source_failed(self.source_name, f"error: in assembly: {assembly[1]}", said)
+        if crashed := _CRASHED.search(said):
+            # Clang runs its front end as a process of its own, and says how that has ended.
+            result = replace(result, returncode=_SIGNALS_FROM - int(crashed[1]))
         return unfinished(result, self.limits, self.source_name)
 
 

@@ -124,7 +124,7 @@ def unsound() -> str | None:
     """Why this machine's jail must not be trusted, as the end of a sentence; none where it is sound."""
     try:
         found = breaches()
-    except JailError as error:
+    except (JailError, OSError, ValueError) as error:
         return f"it does not work: {error}"
     return f"in it a program can {', '.join(found)}" if found else None
 

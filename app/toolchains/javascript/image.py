@@ -241,6 +241,12 @@ def make_layer(base: Path, name: str, script: bytes, source_map: bytes) -> None:
     Path("layer.bin").write_bytes(layer(before, instance.memory()))
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, wasmtime.Trap) and error.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:
+        return "the source nests or recurses too deeply"
+    return str(error)[:MOST_LOG_BYTES]
+
+
 def main(arguments: list[str]) -> int:
     """Do the one or the other."""
     match arguments:
@@ -252,7 +258,7 @@ def main(arguments: list[str]) -> int:
                     Path(base), name, Path(script).read_bytes(), Path(source_map).read_bytes() if source_map else b""
                 )
             except (Failed, wasmtime.Trap, wasmtime.WasmtimeError) as error:
-                sys.stderr.write(str(error)[:MOST_LOG_BYTES])
+                sys.stderr.write(_reason(error))
                 return REFUSED
         case _:
             return 2

@@ -27,6 +27,7 @@ from app.toolchains.jail.inside.watching import TICK_SECONDS, excess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import resource
     import signal
     from typing import NoReturn
 else:
@@ -109,7 +110,16 @@ def supervise(job: Job, child: int) -> tuple[int, int]:
             kill(child)
         pid, status, usage = os.wait4(child, 0 if is_to_end else os.WNOHANG)
         if pid:
+            if not is_to_end and os.waitstatus_to_exitcode(status) == -signal.SIGKILL and _spent(job, usage):
+                job.say("exceeded time")
             return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+
+
+def _spent(job: Job, usage: resource.struct_rusage) -> bool:
+    """Whether it has had all its processor time. Who ignores SIGXCPU, as programs in Go do, is killed a second later
+    without a word of why.
+    """
+    return usage.ru_utime + usage.ru_stime >= job.cpu_seconds
 
 
 def exceeds(job: Job) -> bool:

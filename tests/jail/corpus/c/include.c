@@ -1,0 +1,2 @@
+#include "@HOME@"
+char *handle(const char *input) { return 0; }

@@ -1,0 +1,2 @@
+# 1 "\033[31m<script>alert(1)</script>"
+char *handle(const char *input) { return missing; }

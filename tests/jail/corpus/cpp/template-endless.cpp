@@ -1,0 +1,2 @@
+template <class T> struct Outer { Outer<Outer<T>> inner; };
+Outer<int> endless;

@@ -1,0 +1,4 @@
+package main
+
+//line /etc/passwd:1
+func Handle(input int) (any, error) { return missing, nil }

@@ -1,0 +1,2 @@
+import again from "./source.js";
+export default () => again;

@@ -1,0 +1,2 @@
+import stolen from "@HOME@";
+export default () => stolen;

@@ -1,0 +1,3 @@
+const kept = [];
+for (;;) kept.push(new Array(1e5).fill(kept));
+export default () => 1;

@@ -1,0 +1,2 @@
+/^(a+)+$/.test("a".repeat(50) + "b");
+export default () => 1;

@@ -1,0 +1,3 @@
+# -*- coding: ../../../../etc/passwd -*-
+def handle(input, context):
+    return 1

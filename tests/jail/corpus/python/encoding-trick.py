@@ -1,0 +1,3 @@
+# -*- coding: utf-7 -*-
+def handle(input, context):
+    return "+AGE-"

@@ -1,0 +1,2 @@
+def handle(input, context):
+    return [31m‮

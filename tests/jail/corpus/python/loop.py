@@ -1,0 +1,6 @@
+while True:
+    pass
+
+
+def handle(input, context):
+    return 1

@@ -1,0 +1,2 @@
+#[path = "@JOB@"] mod stolen;
+pub fn handle(x: u8) -> u8 { x }

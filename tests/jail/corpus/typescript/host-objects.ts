@@ -1,0 +1,1 @@
+export default (): unknown => [process.env.KILN_CANARY, require("fs"), __dirname];

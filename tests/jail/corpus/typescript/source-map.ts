@@ -1,0 +1,2 @@
+export default (): unknown => 1;
+//# sourceMappingURL=@JOB@
