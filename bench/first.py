@@ -5,7 +5,7 @@
 For each language a few functions that greet, each with a word of its own, so that none shares a module with another
 where the language does not. Each is READY, and the workers have been told of it, a moment before it is executed; no
 child has run it, or anything else of a language whose turn comes first. The first execution is set against the median
-of the later ones, over HTTP and by what the function itself took.
+of later ones that come after the same pause, over HTTP and by what the function itself took.
 """
 
 import http.client
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from app.toolchains import LANGUAGES
-from bench.latency import await_languages, request
-from bench.whole import kiln
+from bench.latency import ready_function, request
+from bench.whole import SHARED, kiln
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 FUNCTIONS = 4
-LATER = 60
+LATER = 5
 #: Between READY and the first execution: what a person or a script needs at least.
 MOMENT_SECONDS = 0.5
 PATIENCE_SECONDS = 120
@@ -52,8 +52,9 @@ def register(connection: http.client.HTTPConnection, name: str, language: str, s
     raise TimeoutError(language)
 
 
-def execute(connection: http.client.HTTPConnection, function_id: str) -> Times:
+def execute_after_a_moment(connection: http.client.HTTPConnection, function_id: str) -> Times:
     """One execution: milliseconds over HTTP, and those of the function."""
+    time.sleep(MOMENT_SECONDS)
     began = time.monotonic()
     execution: dict[str, Any] = request(
         connection, "POST", f"/functions/{function_id}/execute", {"input": {"name": "Ada"}}
@@ -71,20 +72,19 @@ def measure(connection: http.client.HTTPConnection, language: str) -> None:
         if function_id is None:
             print(f"{language:<16} is not here")
             return
-        time.sleep(MOMENT_SECONDS)
-        firsts.append(execute(connection, function_id))
-        laters += [execute(connection, function_id) for _ in range(LATER)]
+        firsts.append(execute_after_a_moment(connection, function_id))
+        laters += [execute_after_a_moment(connection, function_id) for _ in range(LATER)]
     later, run = (statistics.median(times) for times in zip(*laters, strict=True))
-    more = ", ".join(f"{first - later:+6.1f}" for first, _ in firsts)
-    runs = ", ".join(f"{duration - run:+5.1f}" for _, duration in firsts)
-    print(f"{language:<16} p50 {later:6.1f} ms; the first of each {more}; of this in the function ({run:.1f}) {runs}")
+    more = ", ".join(f"{first - later:+5.1f}" for first, _ in firsts)
+    runs = ", ".join(f"{duration - run:+4.1f}" for _, duration in firsts)
+    print(f"{language:<16} {later:5.1f} ms, the first of each {more}; the function alone {run:4.1f} ms, {runs}")
 
 
 def main() -> None:
     """Measure and print."""
-    with kiln() as whole:
+    with kiln(toolchains=SHARED) as whole:
         connection = http.client.HTTPConnection("127.0.0.1", whole.port)
-        await_languages(connection)
+        ready_function(connection)
         for language in LANGUAGES:
             if language not in {"wat", "wasm"}:
                 measure(connection, language)

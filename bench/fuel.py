@@ -9,7 +9,6 @@ store, instance, call, answer. Beside it the size of the native code, and what w
 
 import os
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,13 +21,12 @@ from app.wasm import engine as engines
 from app.wasm import run as running
 from app.wasm.limits import MIB, Limits
 from app.wasm.lines import without_lines
+from bench.whole import SHARED
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-#: As the tests have it: what compilations share stays with what is installed.
-SHARED = Path(sys.prefix) / "toolchains"
 LIMITS = Limits(timeout_ms=60_000, memory_bytes=64 * MIB)
 FULL = 1 << 60
-GREETINGS, SIEVES = 600, 30
+GREETINGS, SIEVES = 1000, 200
 
 #: The sieve of the other two examples, once more.
 PRIMES_IN_RUST = """

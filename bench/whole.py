@@ -22,6 +22,9 @@ from bench.latency import ROOT, await_ready
 
 STOP_SECONDS = 30
 
+#: As the tests have it: what compilations share stays with what is installed.
+SHARED = Path(sys.prefix) / "toolchains"
+
 
 class Kiln:
     """The processes of one home."""
@@ -98,9 +101,14 @@ def _used(process: psutil.Process) -> float:
 
 
 @contextmanager
-def kiln() -> Iterator[Kiln]:
-    """Everything but Flower, ready, in a directory that goes with it."""
+def kiln(toolchains: Path | None = None) -> Iterator[Kiln]:
+    """Everything but Flower, ready, in a directory that goes with it. What compilations share is built anew, or taken
+    from `toolchains` as far as it is there.
+    """
     with tempfile.TemporaryDirectory(prefix="kiln-bench-") as name, EmbeddedPostgres(Path(name)) as server:
+        if toolchains is not None:
+            toolchains.mkdir(exist_ok=True)
+            (Path(name) / "toolchains").symlink_to(toolchains)
         whole = Kiln(Path(name), server)
         try:
             for process in ("compile", "execute", "upkeep", "web"):

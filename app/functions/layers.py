@@ -28,8 +28,8 @@ class Layers:
         """The layer of this digest, which belongs to a program; raises `LayerMissing`."""
         found = self._loaded.get(digest)
         if found is None:
-            with self._platform.database.transaction() as session:
-                content = queries.layer(session, digest)
+            with self._platform.database.statement() as connection:
+                content = queries.layer(connection, digest)
             if content is None:
                 raise LayerMissing(digest)
             found = self._loaded[digest] = read(program, content), len(content)

@@ -166,9 +166,9 @@ def store_layer(session: Session, *, digest: str, content: bytes, now: datetime)
     session.execute(insert(Layer).values(digest=digest, content=content, created_at=now).on_conflict_do_nothing())
 
 
-def layer(session: Session, digest: str) -> bytes | None:
+def layer(connection: Connection, digest: str) -> bytes | None:
     """The layer of this digest."""
-    return session.execute(select(Layer.content).where(Layer.digest == digest)).scalar_one_or_none()
+    return connection.execute(select(Layer.content).where(Layer.digest == digest)).scalar_one_or_none()
 
 
 def has_native(session: Session, digest: str, target: str) -> bool:
