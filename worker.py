@@ -38,7 +38,13 @@ def name_node(*, instance: Any, **_more: object) -> None:
     instance.hostname = take_name(instance.hostname, settings.home / "nodes")
 
 
+def outlive_children(*, sender: Any, **_more: object) -> None:
+    """A child that is killed while its worker starts is replaced like any other: Celery would end the worker."""
+    sender.pool.did_start_ok = lambda: True
+
+
 celeryd_init.connect(name_node)
+worker_ready.connect(outlive_children)
 # Logs are as KILN_LOG_LEVEL wants them: Celery sets up its own only where nobody else did.
 setup_logging.connect(lambda **_more: None, weak=False)
 # Before the children are forked, and in the main process once more when it is ready.

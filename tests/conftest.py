@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,20 @@ for name in [name for name in os.environ if name.startswith("KILN_") or name == 
 
 _numbers = count(1)
 
+#: How many languages are prepared at the same time.
+_BUILDERS = 2
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Build what compilations share before the first test, once for all processes: it takes a minute or two, in which
-    every worker that a test starts would build it, and keep the tests waiting.
+    """Build what compilations share before the first test, once for all processes: it takes minutes, in which every
+    worker that a test starts would build it, and keep the tests waiting.
     """
-    if not hasattr(config, "workerinput"):
-        for name, language in LANGUAGES.items():
-            if language.readiness(SHARED).state is State.PREPARING:
-                print(f"building what compilations of {name} share")
-                language.prepare(SHARED)
+    if hasattr(config, "workerinput"):
+        return
+    waiting = [one for one in LANGUAGES.values() if one.readiness(SHARED).state is State.PREPARING]
+    with ThreadPoolExecutor(_BUILDERS) as builders:
+        for language, _ in zip(waiting, builders.map(lambda one: one.prepare(SHARED), waiting), strict=True):
+            print(f"built what compilations of {language.language} share", flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -78,8 +79,10 @@ def kill_jails(worker: Node) -> int:
     killed = 0
     for child in worker.children:
         for process in _descendants(child):
-            process.send_signal(signal.SIGKILL)
-            killed += 1
+            # Those that end with another that was killed are not counted.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+                killed += 1
     return killed
 
 
