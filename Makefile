@@ -60,6 +60,9 @@ migrate: $(RUN)  ## Bring the database to the newest schema.
 bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 	@$(BIN)/python -m bench.latency
 	@$(BIN)/python -m bench.executions
+	@$(BIN)/python -m bench.runtime
+	@$(BIN)/python -m bench.compiling
+	@$(BIN)/python -m bench.jail
 	@$(BIN)/python -m bench.first
 	@$(BIN)/python -m bench.fuel
 	@$(BIN)/python -m bench.start
