@@ -10,21 +10,16 @@ without Kiln and without a jail: what the toolchain starts, then the engine's pr
 import http.client
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 from statistics import median
 
-from app.local.postgres import EmbeddedPostgres
 from app.toolchains import LANGUAGES
 from app.wasm import precompile
 from bench.bare import without_jail
-from bench.latency import await_languages, await_ready, request
-from bench.sources import GREETINGS, SHARED, share_toolchains
-from bench.whole import Kiln
-
-_POLL_SECONDS = 0.005
+from bench.latency import await_languages, register
+from bench.sources import GREETINGS, SHARED
+from bench.whole import kiln
 
 
 def changed(language: str, number: int) -> str:
@@ -35,12 +30,9 @@ def changed(language: str, number: int) -> str:
 
 def registered(connection: http.client.HTTPConnection, language: str, number: int) -> float:
     """Seconds until a function is READY."""
-    body = {"name": f"bench-{language}-{number}", "language": language, "source": changed(language, number)}
+    name, source = f"bench-{language}-{number}", changed(language, number)
     began = time.monotonic()
-    path = f"/functions/{request(connection, 'POST', '/functions', body)['id']}"
-    while (status := request(connection, "GET", path)["status"]) != "READY":
-        assert status != "FAILED", request(connection, "GET", path)
-        time.sleep(_POLL_SECONDS)
+    register(connection, name, language, source)
     return time.monotonic() - began
 
 
@@ -57,20 +49,10 @@ def bare(language: str, number: int) -> float:
 
 def main(rounds: int) -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="kiln-bench-") as name:
-        home = Path(name)
-        share_toolchains(home)
-        with EmbeddedPostgres(home) as server:
-            kiln = Kiln(home, server)
-            for process in ("web", "compile", "execute"):
-                kiln.start(process)
-            try:
-                await_ready(kiln.port)
-                connection = http.client.HTTPConnection("127.0.0.1", kiln.port)
-                await_languages(connection)
-                report(measure(connection, rounds))
-            finally:
-                kiln.stop_all()
+    with kiln(toolchains=SHARED) as whole:
+        connection = http.client.HTTPConnection("127.0.0.1", whole.port)
+        await_languages(connection)
+        report(measure(connection, rounds))
 
 
 def measure(connection: http.client.HTTPConnection, rounds: int) -> dict[str, list[tuple[float, float]]]:

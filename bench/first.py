@@ -12,44 +12,26 @@ import http.client
 import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 from app.toolchains import LANGUAGES
-from bench.latency import ready_function, request
-from bench.whole import SHARED, kiln
+from bench.latency import ready_function, register, request
+from bench.sources import GREETINGS, SHARED
+from bench.whole import kiln
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 FUNCTIONS = 4
 LATER = 5
 #: Between READY and the first execution: what a person or a script needs at least.
 MOMENT_SECONDS = 0.5
-PATIENCE_SECONDS = 120
 
 Times = tuple[float, float]
 
 
 def sources(language: str) -> list[str]:
     """The same function in other words."""
-    name = f"greet.{LANGUAGES[language].extension}"
-    text = (EXAMPLES / language / name).read_text()
+    text = GREETINGS[language].read_text()
     assert "Hello" in text, language
     return [text.replace("Hello", f"Hello{number}") for number in range(FUNCTIONS)]
-
-
-def register(connection: http.client.HTTPConnection, name: str, language: str, source: str) -> str | None:
-    """The id of a function that has just become READY; none where its language is not there."""
-    body = {"name": name, "language": language, "source": source}
-    function_id: str = request(connection, "POST", "/functions", body)["id"]
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        function = request(connection, "GET", f"/functions/{function_id}")
-        if function["status"] == "READY":
-            return function_id
-        if function["status"] == "FAILED":
-            return None
-        time.sleep(0.01)
-    raise TimeoutError(language)
 
 
 def execute_after_a_moment(connection: http.client.HTTPConnection, function_id: str) -> Times:
@@ -69,9 +51,6 @@ def measure(connection: http.client.HTTPConnection, language: str) -> None:
     firsts, laters = list[Times](), list[Times]()
     for number, source in enumerate(sources(language)):
         function_id = register(connection, f"{language}-{number}", language, source)
-        if function_id is None:
-            print(f"{language:<16} is not here")
-            return
         firsts.append(execute_after_a_moment(connection, function_id))
         laters += [execute_after_a_moment(connection, function_id) for _ in range(LATER)]
     later, run = (statistics.median(times) for times in zip(*laters, strict=True))
@@ -85,8 +64,10 @@ def main() -> None:
     with kiln(toolchains=SHARED) as whole:
         connection = http.client.HTTPConnection("127.0.0.1", whole.port)
         ready_function(connection)
-        for language in LANGUAGES:
-            if language not in {"wat", "wasm"}:
+        for language in sorted(GREETINGS.keys() - {"wat"}):
+            if reason := LANGUAGES[language].missing():
+                print(f"{language:<16} {reason}")
+            else:
                 measure(connection, language)
 
 

@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import wasmtime
 
@@ -21,9 +20,8 @@ from app.wasm import engine as engines
 from app.wasm import run as running
 from app.wasm.limits import MIB, Limits
 from app.wasm.lines import without_lines
-from bench.whole import SHARED
+from bench.sources import EXAMPLES, SHARED
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LIMITS = Limits(timeout_ms=60_000, memory_bytes=64 * MIB)
 FULL = 1 << 60
 GREETINGS, SIEVES = 1000, 200

@@ -30,6 +30,7 @@ from app.addresses import embedded_url
 from app.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
+READY_SECONDS = 120
 WARM_UP, CALLS = 200, 1000
 
 ECHO = """
@@ -121,12 +122,22 @@ def await_languages(connection: http.client.HTTPConnection) -> None:
         time.sleep(1)
 
 
+def register(connection: http.client.HTTPConnection, name: str, language: str, source: str) -> str:
+    """The id of a function that has just become READY; raises TimeoutError where that takes minutes."""
+    deadline = time.monotonic() + READY_SECONDS
+    body = {"name": name, "language": language, "source": source}
+    function_id: str = request(connection, "POST", "/functions", body)["id"]
+    while (function := request(connection, "GET", f"/functions/{function_id}"))["status"] != "READY":
+        assert function["status"] != "FAILED", function
+        if time.monotonic() > deadline:
+            raise TimeoutError(name)
+        time.sleep(0.005)
+    return function_id
+
+
 def ready_function(connection: http.client.HTTPConnection) -> str:
     """The id of a compiled echo, once nothing else is compiled any more."""
-    body = {"name": "bench-echo", "language": "wat", "source": ECHO}
-    function_id: str = request(connection, "POST", "/functions", body)["id"]
-    while request(connection, "GET", f"/functions/{function_id}")["status"] != "READY":
-        time.sleep(0.05)
+    function_id = register(connection, "bench-echo", "wat", ECHO)
     await_languages(connection)
     return function_id
 

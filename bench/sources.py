@@ -15,9 +15,3 @@ GREETINGS = {
     for example in json.loads((EXAMPLES / "examples.json").read_text())["examples"]
     if example["name"].startswith("greet-") or example["name"] == "greet"
 }
-
-
-def share_toolchains(home: Path) -> None:
-    """Let a Kiln's compile worker find there what was built before."""
-    SHARED.mkdir(exist_ok=True)
-    (home / "toolchains").symlink_to(SHARED)

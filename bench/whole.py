@@ -22,9 +22,6 @@ from bench.latency import ROOT, await_ready
 
 STOP_SECONDS = 30
 
-#: As the tests have it: what compilations share stays with what is installed.
-SHARED = Path(sys.prefix) / "toolchains"
-
 
 class Kiln:
     """The processes of one home."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
+from app.toolchains.errors import ToolchainMissing
 from app.toolchains.jail import JailLimits, unsound
 from app.toolchains.parts import Part
 
@@ -101,13 +102,22 @@ class Toolchain(ABC):
         Raises CompileFailed when the source is at fault, ToolchainMissing or JailError when the machine is.
         """
 
+    def check_parts(self, shared: Path) -> None:
+        """Raises ToolchainMissing before what `prepare` makes is there."""
+        if not self._is_prepared(shared):
+            message = f"the libraries of {self.language} are not built yet"
+            raise ToolchainMissing(message)
+
+    def _is_prepared(self, shared: Path) -> bool:
+        return all(part.is_made(shared) for part in self.parts)
+
     def readiness(self, shared: Path) -> Readiness:
         """Whether `compile` can work on this machine now."""
         if reason := self.missing():
             return Readiness(State.MISSING, reason)
         if self.is_native and (jail := jail_readiness()).state is State.MISSING:
             return jail
-        if not all(part.is_made(shared) for part in self.parts):
+        if not self._is_prepared(shared):
             return Readiness(State.PREPARING)
         return Readiness(State.READY)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from app.toolchains import zig
 from app.toolchains.diagnostics import readable, source_failed, unfinished
-from app.toolchains.errors import CompileFailed, ToolchainMissing
+from app.toolchains.errors import CompileFailed
 from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
 from app.toolchains.toolchain import Compiled, Toolchain
@@ -120,8 +120,7 @@ class C(Toolchain):
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile and link one source file."""
-        if not all(part.is_made(shared) for part in self.parts):
-            raise ToolchainMissing(f"the libraries of {self.language} are not built yet")
+        self.check_parts(shared)
         library, runtime = self.library.folder(shared), self.runtime.folder(shared)
         objects = [library / "crt1-reactor.o", *sorted(runtime.glob("*.o"))]
         link = [zig.zig(), "wasm-ld", *zig.LINK, *_WRAPPED, "-o", "module.wasm", *map(str, objects), "source.o"]

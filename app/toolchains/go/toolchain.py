@@ -9,7 +9,7 @@ from typing import Final
 
 from app.toolchains import go
 from app.toolchains.diagnostics import readable, source_failed, unfinished
-from app.toolchains.errors import CompileFailed, ToolchainMissing
+from app.toolchains.errors import CompileFailed
 from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
 from app.toolchains.toolchain import Compiled, Toolchain
@@ -106,8 +106,7 @@ class Go(Toolchain):
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile and link one source file."""
-        if not all(part.is_made(shared) for part in self.parts):
-            raise ToolchainMissing("the libraries of go are not built yet")
+        self.check_parts(shared)
         standard, kiln = STANDARD.folder(shared), KILN.folder(shared)
         archives = {**_archives(standard), "kiln": kiln / "kiln.a"}
         ours = _OURS[:1] if _MAIN.search(source) else _OURS

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from app.toolchains import zig
 from app.toolchains.diagnostics import readable, unfinished
-from app.toolchains.errors import CompileFailed, ToolchainMissing
+from app.toolchains.errors import CompileFailed
 from app.toolchains.jail import Bound, JailResult, run
 from app.toolchains.parts import Part, build
 from app.toolchains.toolchain import Compiled, Toolchain
@@ -102,8 +102,7 @@ class Zig(Toolchain):
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile and link one source file."""
-        if not all(part.is_made(shared) for part in self.parts):
-            raise ToolchainMissing("the libraries of zig are not built yet")
+        self.check_parts(shared)
         library, cache = zig.C_LIBRARY.folder(shared), LIBRARY.folder(shared)
         compiler_rt = str(library / "libcompiler_rt.a")
         result = run(
