@@ -9,8 +9,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready
 
 from app.broker import Delivery
-from app.functions import artifacts, compiling
-from app.functions.languages import serve
+from app.functions import artifacts, compiling, preparing
 from app.platform import Platform
 from app.queue import Queue, Task, consumes
 from tasks.attempt import attempt
@@ -48,4 +47,4 @@ def _sweep(**_kwargs: object) -> None:
 def _prepare_languages(platform: Platform, sender: Any) -> None:
     """In a worker of the compile queue, once it is ready: build what compilations share, beside its work."""
     if consumes(sender, Queue.COMPILE):
-        Thread(target=serve, args=(platform, sender.hostname), name="languages", daemon=True).start()
+        Thread(target=preparing.serve, args=(platform, sender.hostname), name="languages", daemon=True).start()

@@ -11,7 +11,7 @@ from kombu import Connection
 from app.broker import Delivery, Keeper, register_transport
 from app.executions import running
 from app.executions.queries import BEGIN, Claimed
-from app.functions import compiling, languages, verifying
+from app.functions import compiling, preparing, verifying
 from app.functions.modules import Modules
 from app.platform import Platform
 from app.queue import Queue, Task
@@ -34,7 +34,7 @@ class Workbench:
 
     def prepare(self) -> None:
         """Prepare the languages, as a compile worker does when it has started."""
-        assert not languages.prepare(self._platform, "workbench")
+        assert not preparing.prepare(self._platform, "workbench")
 
     def claim(self, queue: Queue) -> dict[str, Any] | None:
         """Lease one message as a worker would."""

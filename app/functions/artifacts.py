@@ -4,17 +4,23 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
 
 from app.functions import queries
 from app.functions.domain import digest_of
 from app.platform import Platform
-from app.toolchains import Compiled, diagnostics, jail, parts
+from app.toolchains import Compiled, SharedModule, diagnostics, jail, parts
 from app.wasm import lines, precompile, sections
 from app.wasm import native as native_code
 from app.wasm.engine import configuration_key
 from app.wasm.errors import PrecompileFailed
+
+log = structlog.get_logger()
 
 #: Native code of the largest accepted module.
 _MOST_OUTPUT_BYTES = 192 << 20
@@ -42,7 +48,41 @@ def of(compiled: Compiled, source_name: str, limits: jail.JailLimits | None = No
     """What a toolchain made, with the native code that it brought along, or with that of `build`."""
     if compiled.native is None:
         return build(compiled.wasm, source_name, limits)
-    return Artifact(digest_of(compiled.wasm), compiled.wasm, compiled.native.read_bytes(), b"")
+    return _brought(compiled.wasm, compiled.native)
+
+
+def share(platform: Platform, module: SharedModule, digest: str | None = None) -> str:
+    """Keep what functions share for an hour, also while there are none: the first then need not wait for it. Answers
+    its digest; who gives it spares the reading.
+    """
+    wasm = b"" if digest else module.wasm.read_bytes()
+    digest = digest or digest_of(wasm)
+    with platform.database.transaction() as session:
+        if queries.renew_artifact(session, digest) and queries.has_native(session, digest, target(platform)):
+            return digest
+    wasm = wasm or module.wasm.read_bytes()
+    artifact = build(wasm) if module.native is None else _brought(wasm, module.native)
+    with platform.database.transaction() as session:
+        store(platform, session, artifact, now=queries.now(session))
+    log.info("artifact.shared", artifact=artifact.digest)
+    return artifact.digest
+
+
+def _brought(wasm: bytes, native: Path) -> Artifact:
+    return Artifact(digest_of(wasm), wasm, native.read_bytes(), b"")
+
+
+def store(platform: Platform, session: Session, artifact: Artifact, *, now: datetime) -> None:
+    """Write an artifact and its sealed native code; what is there already stays."""
+    queries.store_artifact(session, digest=artifact.digest, wasm=artifact.wasm, now=now)
+    queries.store_native(
+        session,
+        digest=artifact.digest,
+        target=target(platform),
+        native=artifact.native,
+        mac=seal(platform, artifact),
+        now=now,
+    )
 
 
 def build(wasm: bytes, source_name: str = "module", limits: jail.JailLimits | None = None) -> Artifact:

@@ -131,7 +131,7 @@ def _finish(
                 _record_failure(locked, result)
             case Built():
                 if result.artifact is not None:
-                    _store(platform, session, result.artifact, now=now)
+                    artifacts.store(platform, session, result.artifact, now=now)
                 if result.compiled.layer is not None:
                     _store_layer(session, result.compiled.layer, now=now)
                 queries.activate(session, version.function_id, version.number, now=now)
@@ -141,13 +141,6 @@ def _finish(
         locked.compile_ms, locked.compiled_at = duration_ms, now
     log.info("version.compiled", status=str(locked.status), duration_ms=duration_ms)
     return locked
-
-
-def _store(platform: Platform, session: Session, artifact: artifacts.Artifact, *, now: datetime) -> None:
-    queries.store_artifact(session, digest=artifact.digest, wasm=artifact.wasm, now=now)
-    mac = artifacts.seal(platform, artifact)
-    target = artifacts.target(platform)
-    queries.store_native(session, digest=artifact.digest, target=target, native=artifact.native, mac=mac, now=now)
 
 
 def _store_layer(session: Session, content: bytes, *, now: datetime) -> None:

@@ -1,10 +1,8 @@
 """Which languages can be compiled now, by whom, and if not, why: compile workers say so, everybody else reads it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection
@@ -17,12 +15,10 @@ from app.toolchains import (
     Readiness,
     State,
     Toolchain,
-    ToolchainError,
     ToolchainMissing,
     jail_readiness,
     toolchain,
 )
-from app.toolchains.jail import JailError
 
 log = structlog.get_logger()
 
@@ -94,39 +90,8 @@ def compiled(platform: Platform, language: Toolchain, source: bytes) -> Compiled
     return language.compile(source, shared=platform.toolchains)
 
 
-def serve(platform: Platform, worker: str) -> NoReturn:
-    """Prepare the languages, and go on saying how far they are for as long as the worker runs; what is installed or
-    replaced meanwhile is prepared, too.
-    """
-    if reason := jail_readiness().reason:
-        log.error("jail.unsound", reason=reason)
-    failed: Mapping[str, str] = {}
-    while True:
-        failed = prepare(platform, worker, failed)
-        time.sleep(REPORT_SECONDS)
-
-
-def prepare(platform: Platform, worker: str, before: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, str]:
-    """Build what the compilations of each language share, one language after the other, and say how far they are;
-    answers for which that failed, and why. Those for which it failed `before` are left alone.
-    """
-    failed = dict(before)
-    _report(platform, worker, failed)
-    for name, language in LANGUAGES.items():
-        if name not in failed and language.readiness(platform.toolchains).state is State.PREPARING:
-            began = time.monotonic()
-            try:
-                language.prepare(platform.toolchains)
-            except (ToolchainError, JailError, OSError) as error:
-                log.exception("language.failed", language=name)
-                failed[name] = f"It could not be prepared on this machine: {error}"
-            else:
-                log.info("language.prepared", language=name, seconds=round(time.monotonic() - began, 1))
-            _report(platform, worker, failed)
-    return failed
-
-
-def _report(platform: Platform, worker: str, failed: Mapping[str, str]) -> None:
+def report(platform: Platform, worker: str, failed: Mapping[str, str]) -> None:
+    """Say how far this machine's languages are, and for which of them preparing `failed`, and why."""
     rows = [_row(_JAIL, jail_readiness(), "")]
     for name, language in LANGUAGES.items():
         here = language.readiness(platform.toolchains)

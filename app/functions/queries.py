@@ -161,6 +161,12 @@ def store_artifact(session: Session, *, digest: str, wasm: bytes, now: datetime)
     session.execute(insert(Artifact).values(digest=digest, wasm=wasm, created_at=now).on_conflict_do_nothing())
 
 
+def renew_artifact(session: Session, digest: str) -> bool:
+    """Have an artifact stay for the time that those stay which no version uses; answers whether it is there."""
+    renewed = update(Artifact).where(Artifact.digest == digest).values(created_at=func.now())
+    return session.execute(renewed.returning(Artifact.digest)).one_or_none() is not None
+
+
 def store_layer(session: Session, *, digest: str, content: bytes, now: datetime) -> None:
     """Keep a layer under its digest; what is there already stays."""
     session.execute(insert(Layer).values(digest=digest, content=content, created_at=now).on_conflict_do_nothing())

@@ -50,6 +50,17 @@ _TEXT = {
 _NO_CODE = {"not": {"anyOf": [{"required": [name]} for name in ("language", "source", "wasm")]}}
 
 
+#: What executions of some languages need before they have begun.
+_MEMORY = [
+    {
+        "if": {"properties": {"language": {"const": name}}, "required": ["language"]},
+        "then": {"properties": {"limits": {"properties": {"memoryMb": {"minimum": language.least_memory_mb}}}}},
+    }
+    for name, language in LANGUAGES.items()
+    if language.least_memory_mb > 1
+]
+
+
 def _name(*, required: bool = False) -> Plain:
     return Plain(
         required=required,
@@ -97,7 +108,7 @@ class FunctionWrite(WireSchema):
     class Meta(WireSchema.Meta):
         """Code comes in the member that its language uses, or not at all."""
 
-        openapi: ClassVar = {"oneOf": [_NO_CODE, _TEXT, _MODULE]}
+        openapi: ClassVar = {"oneOf": [_NO_CODE, _TEXT, _MODULE], "allOf": _MEMORY}
 
 
 class FunctionCreate(FunctionWrite):
@@ -109,7 +120,7 @@ class FunctionCreate(FunctionWrite):
     class Meta(WireSchema.Meta):
         """Code comes in the member that its language uses."""
 
-        openapi: ClassVar = {"oneOf": [_TEXT, _MODULE]}
+        openapi: ClassVar = {"oneOf": [_TEXT, _MODULE], "allOf": _MEMORY}
 
 
 class LatestVersion(WireSchema):

@@ -16,7 +16,7 @@ from app.toolchains.errors import (
     UnknownLanguage,
 )
 from app.toolchains.registry import LANGUAGES, toolchain
-from app.toolchains.toolchain import Compiled, Readiness, State, Toolchain, jail_readiness
+from app.toolchains.toolchain import Compiled, Readiness, SharedModule, State, Toolchain, jail_readiness
 
 __all__ = [
     "LANGUAGES",
@@ -26,6 +26,7 @@ __all__ = [
     "CompilerOutOfMemory",
     "CompilerTimedOut",
     "Readiness",
+    "SharedModule",
     "State",
     "Toolchain",
     "ToolchainError",

@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import ClassVar
 
 from app.toolchains.errors import ToolchainMissing
-from app.toolchains.jail import JailLimits, unsound
+from app.toolchains.jail import JailLimits, unsound, unusable
 from app.toolchains.parts import Part
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass(frozen=True)
+class SharedModule:
+    """What all functions of a language share: made of nothing that an author wrote. `native` is a file with its native
+    code, where a part has that; only so does a component become an artifact.
+    """
+
+    wasm: Path
+    native: Path | None = None
+
+
+@dataclass(frozen=True)
 class Compiled:
     """A module and how it came to be. `toolchain`, its version and `flags` are what an equal compilation needs.
 
-    Where many functions share a module, `layer` is what makes it this one's. `native` is a file with the module's
-    native code, where a part has that: only what is not made of an author's source comes with its own, and only so does
-    a component become an artifact.
+    Where many functions share a module, `layer` is what makes it this one's, and `native` the file of its native code,
+    if there is one.
     """
 
     wasm: bytes
@@ -49,9 +58,11 @@ class Readiness:
     reason: str | None = None
 
 
-def jail_readiness() -> Readiness:
-    """Whether this machine's jail holds what users wrote: `READY`, or `MISSING` with what it does not hold."""
-    if reason := unsound():
+def jail_readiness(*, is_native: bool = True) -> Readiness:
+    """Whether this machine's jail holds what users wrote: `READY`, or `MISSING` with what it does not hold. What is not
+    native code is held already, and only has to be able to run in it.
+    """
+    if reason := unsound() if is_native else unusable():
         return Readiness(State.MISSING, f"The jail for compilers cannot be trusted on this machine: {reason}.")
     return Readiness(State.READY)
 
@@ -95,6 +106,10 @@ class Toolchain(ABC):
     def missing(self) -> str | None:
         """What is not installed on this machine and how to get it, as a sentence; none where nothing is."""
 
+    def shared_module(self, shared: Path) -> SharedModule | None:
+        """What all its functions share, once `prepare` has made it; none where each is a module of its own."""
+        return None
+
     @abstractmethod
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Compile one source file in the jail; blocks, at most for the jail's wall clock.
@@ -115,7 +130,8 @@ class Toolchain(ABC):
         """Whether `compile` can work on this machine now."""
         if reason := self.missing():
             return Readiness(State.MISSING, reason)
-        if self.is_native and (jail := jail_readiness()).state is State.MISSING:
+        jail = jail_readiness(is_native=self.is_native)
+        if jail.state is State.MISSING:
             return jail
         if not self._is_prepared(shared):
             return Readiness(State.PREPARING)

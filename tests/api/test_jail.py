@@ -7,10 +7,10 @@ import pytest
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
-from app.functions import languages
+from app.functions import preparing
 from app.platform import Platform
 from app.toolchains import LANGUAGES
-from app.toolchains.jail import probe
+from app.toolchains.jail import JailError, probe
 from tests.api.answers import register
 from tests.workbench import Workbench
 
@@ -23,6 +23,18 @@ def unsound(monkeypatch: pytest.MonkeyPatch) -> str:
     """A machine whose jail has a hole; answers what is said of it."""
     monkeypatch.setattr(probe, "breaches", lambda: ("read another's file",))
     return "The jail for compilers cannot be trusted on this machine: in it a program can read another's file."
+
+
+@pytest.fixture
+def unusable(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A machine whose jail runs nothing; answers what is said of it."""
+
+    def fail() -> NoReturn:
+        raise JailError("no process can be started")
+
+    monkeypatch.setattr(probe, "breaches", fail)
+    reason = "it does not work: no process can be started"
+    return f"The jail for compilers cannot be trusted on this machine: {reason}."
 
 
 def jail(client: FlaskClient) -> dict[str, Any]:
@@ -46,15 +58,25 @@ def test_an_unsound_jail_is_said_with_its_reason(client: FlaskClient, workbench:
     assert "jail" not in items
 
 
+def test_where_nothing_runs_in_the_jail_no_language_can_be_compiled(
+    client: FlaskClient, workbench: Workbench, unusable: str
+) -> None:
+    workbench.prepare()
+    assert jail(client) == {"status": "unsound", "reasons": [f"workbench: {unusable}"]}
+    items = {item["language"]: item for item in client.get("/languages").get_json()["items"]}
+    for name in [name for name, language in LANGUAGES.items() if not language.missing()]:
+        assert (items[name]["status"], items[name]["reason"]) == ("missing", unusable), name
+
+
 def test_a_worker_whose_jail_is_unsound_logs_it_when_it_starts(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, unsound: str
 ) -> None:
     def stop(*_arguments: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(languages, "prepare", stop)
+    monkeypatch.setattr(preparing, "prepare", stop)
     with capture_logs() as lines, pytest.raises(KeyboardInterrupt):
-        languages.serve(platform, "compile@here")
+        preparing.serve(platform, "compile@here")
     assert lines == [{"event": "jail.unsound", "log_level": "error", "reason": unsound}]
 
 

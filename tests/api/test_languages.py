@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app.functions import languages, seed
+from app.functions import languages, preparing, seed
 from app.operations.upkeep import purge_deleted
 from app.platform import Platform
 from app.settings import Settings
@@ -62,6 +62,30 @@ def test_examples_of_languages_that_are_being_prepared_are_not_waited_for(
     began = time.monotonic()
     assert seed.await_compilation(platform, function_id) == "PENDING"
     assert time.monotonic() - began < seed.PATIENCE_SECONDS / 2
+
+
+def test_what_functions_share_is_there_before_the_first_of_them_and_stays(
+    client: FlaskClient, workbench: Workbench, platform: Platform, settings: Settings, rows: Rows
+) -> None:
+    # Given a worker that has prepared the languages, and nobody who has used them
+    kept = preparing.keep_shared(platform)
+    assert rows("SELECT digest FROM artifacts ORDER BY 1") == [(digest,) for digest in sorted(kept.values())]
+    assert len(kept) == 2
+    # When hours go by, and the worker goes on
+    rows("UPDATE artifacts SET created_at = created_at - interval '1 day'")
+    assert preparing.keep_shared(platform, kept) == kept
+    with platform.database.statement() as connection:
+        purge_deleted(connection, settings)
+    # Then a function needs nothing but its layer
+    function_id = register(client, "first", "export default () => 1;", language="javascript")["id"]
+    workbench.drain()
+    (used,) = rows("SELECT artifact_digest FROM versions WHERE function_id = %s", function_id)[0]
+    assert used in kept.values()
+    assert rows("SELECT count(*) FROM native_code") == [(2,)]
+    # And what was lost is brought again
+    rows("DELETE FROM artifacts WHERE digest <> %s", used)
+    assert preparing.keep_shared(platform, kept) == kept
+    assert rows("SELECT digest FROM artifacts ORDER BY 1") == [(digest,) for digest in sorted(kept.values())]
 
 
 def test_what_no_version_uses_any_more_goes(

@@ -25,7 +25,7 @@ delegated control groups each job gets one (`groups`), and the kernel holds the 
 from app.toolchains.jail.groups import sweep as sweep_groups
 from app.toolchains.jail.job import sweep
 from app.toolchains.jail.limits import Bound, JailError, JailLimits, JailResult
-from app.toolchains.jail.probe import unsound
+from app.toolchains.jail.probe import unsound, unusable
 from app.toolchains.jail.run import run
 
-__all__ = ["Bound", "JailError", "JailLimits", "JailResult", "run", "sweep", "sweep_groups", "unsound"]
+__all__ = ["Bound", "JailError", "JailLimits", "JailResult", "run", "sweep", "sweep_groups", "unsound", "unusable"]

@@ -120,12 +120,20 @@ def breaches() -> tuple[str, ...]:
     return tuple(json.loads(result.stdout))
 
 
-def unsound() -> str | None:
-    """Why this machine's jail must not be trusted, as the end of a sentence; none where it is sound."""
+def unusable() -> str | None:
+    """Why no program can be run in this machine's jail, as the end of a sentence; none where one can."""
     try:
-        found = breaches()
+        breaches()
     except (JailError, OSError, ValueError) as error:
         return f"it does not work: {error}"
+    return None
+
+
+def unsound() -> str | None:
+    """Why this machine's jail must not be trusted, as the end of a sentence; none where it is sound."""
+    if reason := unusable():
+        return reason
+    found = breaches()
     return f"in it a program can {', '.join(found)}" if found else None
 
 

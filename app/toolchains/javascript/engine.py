@@ -17,6 +17,7 @@ from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailLimits, JailResult, run
 from app.toolchains.javascript import quickjs
 from app.toolchains.parts import Part, build
+from app.toolchains.toolchain import SharedModule
 
 _FOLDER = Path(__file__).parent
 _PROGRAM = _FOLDER / "image.py"
@@ -66,6 +67,11 @@ ENGINE = Part(
 PARTS = (zig.C_LIBRARY, RUNTIME, ENGINE)
 
 
+def shared_module(shared: Path) -> SharedModule:
+    """The engine that has read nothing but the prelude."""
+    return SharedModule(ENGINE.folder(shared) / "base.wasm")
+
+
 def missing() -> str | None:
     """Whether QuickJS's source and what compiles it are there, as a sentence."""
     if not quickjs.installed():
@@ -109,7 +115,7 @@ def outcome(result: JailResult, *, source_name: str, limits: JailLimits, shared:
     log = readable(result.outputs.get(_LOG, b""))
     layer = result.outputs.get(_LAYER)
     if result.returncode == 0 and layer is not None:
-        return (ENGINE.folder(shared) / "base.wasm").read_bytes(), layer, log
+        return shared_module(shared).wasm.read_bytes(), layer, log
     if result.returncode != _REFUSED:
         raise unfinished(result, limits, source_name)
     said = readable(result.stderr)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.toolchains.javascript import engine, quickjs
-from app.toolchains.toolchain import Compiled, Toolchain
+from app.toolchains.toolchain import Compiled, SharedModule, Toolchain
 
 
 class JavaScript(Toolchain):
@@ -22,6 +22,10 @@ class JavaScript(Toolchain):
     def missing(self) -> str | None:
         """What the engine lacks."""
         return engine.missing()
+
+    def shared_module(self, shared: Path) -> SharedModule:
+        """The engine."""
+        return engine.shared_module(shared)
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Have one module read and evaluated."""

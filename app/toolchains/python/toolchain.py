@@ -15,7 +15,7 @@ from app.toolchains.diagnostics import readable, unfinished
 from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult, run
 from app.toolchains.parts import Part, build
-from app.toolchains.toolchain import Compiled, Toolchain
+from app.toolchains.toolchain import Compiled, SharedModule, Toolchain
 
 _GUEST = Path(__file__).parent / "guest"
 _APP = Path(__file__).parents[2]
@@ -95,30 +95,35 @@ class Python(Toolchain):
         """Whether componentize-py is there."""
         return None if _version() else f"The package {_BUILDER} is not installed; it is among the requirements."
 
+    def shared_module(self, shared: Path) -> SharedModule:
+        """CPython."""
+        folder = COMPONENT.folder(shared)
+        return SharedModule(folder / "python.wasm", folder / "python.cwasm")
+
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Have one source read."""
         if not COMPONENT.is_made(shared):
             raise ToolchainMissing("CPython is not built yet")
-        folder = COMPONENT.folder(shared)
+        module = self.shared_module(shared)
         result = run(
-            [*_PYTHON, _CHILD, "translate", str(folder / "python.cwasm")],
+            [*_PYTHON, _CHILD, "translate", str(module.native)],
             stdin=source.removeprefix(BOM_UTF8),
             outputs=["layer.bin"],
-            readable=[*_READABLE, _APP, folder],
+            readable=[*_READABLE, _APP, module.wasm.parent],
             limits=self.limits,
         )
         layer = result.outputs.get("layer.bin")
         if result.returncode != 0 or layer is None:
             raise self._failure(result)
         return Compiled(
-            wasm=(folder / "python.wasm").read_bytes(),
+            wasm=module.wasm.read_bytes(),
             log="",
             toolchain=_BUILDER,
             toolchain_version=self.version(),
             flags=_FLAGS,
             duration_ms=result.duration_ms,
             layer=layer,
-            native=folder / "python.cwasm",
+            native=module.native,
         )
 
     def _failure(self, result: JailResult) -> CompileFailed:

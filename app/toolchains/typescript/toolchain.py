@@ -13,7 +13,7 @@ from app.toolchains.errors import CompileFailed, ToolchainMissing
 from app.toolchains.jail import JailResult
 from app.toolchains.javascript import engine, quickjs
 from app.toolchains.npm import Packages
-from app.toolchains.toolchain import Compiled, Toolchain
+from app.toolchains.toolchain import Compiled, SharedModule, Toolchain
 
 _FOLDER = Path(__file__).parent
 PACKAGES = Packages(_FOLDER)
@@ -44,6 +44,10 @@ class TypeScript(Toolchain):
         if not PACKAGES.installed():
             return "The TypeScript compiler is not installed: run python -m app.toolchains.install."
         return engine.missing()
+
+    def shared_module(self, shared: Path) -> SharedModule:
+        """The engine."""
+        return engine.shared_module(shared)
 
     def compile(self, source: bytes, *, shared: Path) -> Compiled:
         """Check and translate one module, and have that read and evaluated."""
