@@ -26,8 +26,10 @@ from app.functions.schemas import (
     LanguagePage,
     VersionPage,
     VersionRead,
+    as_item,
     as_read,
     as_version,
+    as_version_item,
 )
 from app.functions.service import Code
 from app.http.blueprints import LARGEST_NUMBER, ResourceBlueprint, platform
@@ -65,7 +67,7 @@ class Functions(MethodView):
         page = paged(
             lambda before, limit: service.page(platform(), before=before, limit=limit), query, lambda row: row[0].id
         )
-        return page | {"items": [as_read(*row) for row in page["items"]]}
+        return page | {"items": [as_item(*row) for row in page["items"]]}
 
     @blueprint.arguments(FunctionCreate)
     @blueprint.response(201, FunctionRead, headers=TAGGED | LOCATED)
@@ -126,7 +128,7 @@ class Versions(MethodView):
             return service.versions(platform(), function_id, before=number, limit=limit)
 
         page = paged(fetch, query, lambda row: UUID(int=row[0].number))
-        return page | {"items": [as_version(*row) for row in page["items"]]}
+        return page | {"items": [as_version_item(*row) for row in page["items"]]}
 
 
 @blueprint.route("/functions/<id:function_id>/versions/<number:number>")

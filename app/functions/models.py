@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.database import Base
 
@@ -61,6 +61,7 @@ class Version(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     language: Mapped[str] = mapped_column(Text)
     source: Mapped[bytes] = mapped_column(LargeBinary)
+    source_bytes: Mapped[int] = column_property(func.octet_length(source))
     source_digest: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text)
     compile_error: Mapped[str | None] = mapped_column(Text)

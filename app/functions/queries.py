@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from app.functions.models import Artifact, Function, Layer, NativeCode, Version
 from app.toolchains import State
@@ -39,6 +39,9 @@ FROM buried
 WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id AND version.verification = 'PENDING'
   AND strpos(broker.readable(payload) ->> 'body', version.verification_id::text) > 0
 """
+
+#: What no list shows of a version, and what may be long.
+_IN_A_LIST = defer(Version.source, raiseload=True), defer(Version.compile_log, raiseload=True)
 
 ON_DEAD = (LOST, VERIFICATION_LOST)
 
@@ -73,6 +76,7 @@ def page(session: Session, *, before: UUID | None, limit: int) -> Sequence[tuple
         .where(Function.deleted_at.is_(None))
         .order_by(Function.id.desc())
         .limit(limit)
+        .options(*_IN_A_LIST)
     )
     if before is not None:
         statement = statement.where(Function.id < before)
@@ -102,7 +106,7 @@ def versions(session: Session, function_id: UUID, *, before: int | None, limit: 
     """The newest versions of a function whose number comes before `before`, each with whether it is the active one;
     without locks, and none when the function is deleted.
     """
-    statement = _with_activity(function_id).order_by(Version.number.desc()).limit(limit)
+    statement = _with_activity(function_id).order_by(Version.number.desc()).limit(limit).options(*_IN_A_LIST)
     if before is not None:
         statement = statement.where(Version.number < before)
     return [(version, is_active) for version, is_active in session.execute(statement)]

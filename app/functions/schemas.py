@@ -270,13 +270,17 @@ class LanguagePage(WireSchema):
 
 def as_read(function: Function, latest: Version) -> dict[str, Any]:
     """The members of a function on the wire."""
+    return as_item(function, latest) | {"source": _text(latest)}
+
+
+def as_item(function: Function, latest: Version) -> dict[str, Any]:
+    """Those that it has in a list."""
     return {
         "id": function.id,
         "function_id": function.id,
         "name": function.name,
         "description": function.description,
         "language": latest.language,
-        "source": _text(latest),
         "status": function_status(function.active_version, VersionStatus(latest.status)),
         "compile_error": latest.compile_error,
         "active_version": function.active_version,
@@ -298,15 +302,19 @@ def as_read(function: Function, latest: Version) -> dict[str, Any]:
 
 def as_version(version: Version, is_active: bool) -> dict[str, Any]:
     """The members of a version on the wire."""
+    return as_version_item(version, is_active) | {"source": _text(version), "compile_log": version.compile_log}
+
+
+def as_version_item(version: Version, is_active: bool) -> dict[str, Any]:
+    """Those that it has in a list."""
     return {
         "function_id": version.function_id,
         "number": version.number,
         "language": version.language,
         "status": VersionStatus(version.status),
         "is_active": is_active,
-        "source": _text(version),
         "source_digest": version.source_digest,
-        "source_bytes": len(version.source),
+        "source_bytes": version.source_bytes,
         "wasm_digest": version.artifact_digest,
         "layer_digest": version.layer_digest,
         "toolchain": version.toolchain,
@@ -315,7 +323,6 @@ def as_version(version: Version, is_active: bool) -> dict[str, Any]:
         "wasm_bytes": version.wasm_bytes,
         "native_bytes": version.native_bytes,
         "compile_error": version.compile_error,
-        "compile_log": version.compile_log,
         "compile_attempts": version.compile_attempts,
         "compile_ms": version.compile_ms,
         "created_at": version.created_at,
