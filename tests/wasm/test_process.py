@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from app.wasm.errors import AlreadyRunning, EngineFailed
 from app.wasm.limits import Limits
 from app.wasm.outcome import Failure
 from app.wasm.run import run
+from tests.wasm.leftovers import FINDS, alternations, end
 from tests.wasm.modules import ECHO, invoke, memory_abi, module_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,7 @@ FORK = """
 import os
 from app.wasm.limits import Limits
 from app.wasm.engine import engine
+from tests.wasm.leftovers import FINDS, alternations, end
 from tests.wasm.modules import ECHO, invoke, memory_abi
 endless = memory_abi("(loop $l (br $l)) unreachable")
 brief = Limits(timeout_ms=100)
@@ -100,16 +103,14 @@ def test_only_one_function_runs_in_a_process_at_a_time() -> None:
     assert run(second, "{}", limits=Limits(), context={}, environment={}).output == "{}"
 
 
-def test_nothing_of_a_run_is_left_for_the_next() -> None:
-    more = "(global $seen (mut i64) (i64.const 0))"
-    body = """
-    (if (i64.ne (i64.or (global.get $seen) (i64.load (i32.const 60000))) (i64.const 0)) (then unreachable))
-    (global.set $seen (i64.const -1)) (memory.fill (i32.const 0) (i32.const 0x30) (i32.const 65536))
-    (i64.const 1)
-    """
-    module = module_of(memory_abi(body, more=more))
-    for _ in range(100):
-        assert run(module, "{}", limits=Limits(), context={}, environment={}).output == "0"
+def test_nothing_of_a_function_is_left_for_the_next() -> None:
+    assert Counter(alternations(100)) == {"completed": 300}
+
+
+@pytest.mark.parametrize("place", FINDS)
+def test_what_was_left_would_be_found(place: str) -> None:
+    """Must fail: what looks after its own writing."""
+    assert end(module_of(FINDS[place])) != "completed"
 
 
 def test_memory_and_time_are_reported() -> None:
