@@ -2,6 +2,9 @@
 
 from flask import Flask
 
+from app.accounts import api as accounts
+from app.accounts.guard import guard_routes
+from app.audit import api as audit
 from app.executions import api as executions
 from app.executions.waiting import Waiters
 from app.functions import api as functions
@@ -36,13 +39,14 @@ def create_app(settings: Settings) -> Flask:
 
     correlate_requests(app)
     refuse_foreigners(app, settings.hosts)
-    api = document(app)
+    guard_routes(app)
+    api = app.extensions["kiln.api"] = document(app)
     answer_with_problems(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (functions, executions, operations):
+    for package in (accounts, audit, functions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     return app

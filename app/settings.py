@@ -7,6 +7,7 @@ against them.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,9 @@ from typing import Any
 from app.addresses import embedded_url
 
 PREFIX = "KILN_"
+
+#: What an e-mail address looks like: who may have it is for those to say who deliver to it.
+EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 #: What a server that listens on loopback is called.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -62,6 +66,18 @@ def _database(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("begins with postgresql://")
     return "postgresql://" + value.partition("://")[2]
+
+
+def _public_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#@]+/?", value):
+        raise ValueError("is a scheme, http or https, and a host, and no more")
+    return value.rstrip("/")
+
+
+def _email(value: str) -> str:
+    if not EMAIL.fullmatch(value):
+        raise ValueError("is an e-mail address")
+    return value.lower()
 
 
 def _names(value: str) -> frozenset[str]:
@@ -159,16 +175,33 @@ class Settings:
         _whole(128, 1 << 20),
         "Memory that a worker's child may have had before another one takes its place.",
     )
-    admin_email: str = _setting(
-        "KILN_ADMIN_EMAIL",
-        "admin@localhost",
-        _text,
-        "The first administrator, once there are accounts; until then nobody signs in.",
+    public_url: str | None = _setting(
+        "KILN_PUBLIC_URL",
+        "",
+        _public_url,
+        "Address that people reach Kiln by, such as `https://kiln.example.org`. With https, the cookie of a session is "
+        "sent over https alone.",
     )
-    admin_password: str = _setting(
-        "KILN_ADMIN_PASSWORD", "", _text, "The first administrator's password, once there are accounts.", secret=True
+    admin_email: str = _setting("KILN_ADMIN_EMAIL", "admin@localhost", _email, "The first administrator.")
+    admin_password: str | None = _setting(
+        "KILN_ADMIN_PASSWORD",
+        "",
+        _text,
+        "The first administrator's password; otherwise it is made, printed once and kept in `KILN_HOME`.",
+        secret=True,
+    )
+    devs_may_register: bool = _setting(
+        "KILN_DEVS_MAY_REGISTER",
+        "true",
+        _switch,
+        "Whether developers register functions, and change or delete their own.",
     )
     embedded: bool = field(default=True)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach Kiln over https."""
+        return (self.public_url or "").startswith("https://")
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

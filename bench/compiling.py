@@ -17,7 +17,7 @@ from statistics import median
 from app.toolchains import LANGUAGES
 from app.wasm import precompile
 from bench.bare import without_jail
-from bench.latency import await_languages, register
+from bench.latency import Api, await_languages, register
 from bench.sources import GREETINGS, SHARED
 from bench.whole import kiln
 
@@ -50,7 +50,7 @@ def bare(language: str, number: int) -> float:
 def main(rounds: int) -> None:
     """Measure and print."""
     with kiln(toolchains=SHARED) as whole:
-        connection = http.client.HTTPConnection("127.0.0.1", whole.port)
+        connection = Api(whole.port, whole.home)
         await_languages(connection)
         report(measure(connection, rounds))
 

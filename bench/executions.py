@@ -7,7 +7,6 @@ machine and is measured along. Beside each line stands what the machine gave at 
 others had meanwhile, and a bare `SELECT 1`, a durable commit and `GET /livez` as medians in milliseconds.
 """
 
-import http.client
 import json
 import os
 import time
@@ -18,7 +17,7 @@ import psutil
 import psycopg
 
 from bench.counting import EVENT_WRITER, Counted, counting
-from bench.latency import median_ms, percentile, ready_function
+from bench.latency import Api, authorization_of, median_ms, percentile, ready_function
 from bench.load import Client, Load, closed_loop, open_loop, request_bytes
 from bench.whole import Kiln, kiln
 
@@ -33,12 +32,13 @@ class Bench:
 
     def __init__(self, whole: Kiln) -> None:
         self.kiln = whole
-        function_id = ready_function(http.client.HTTPConnection("127.0.0.1", whole.port))
+        function_id = ready_function(Api(whole.port, whole.home))
         path, body = f"/functions/{function_id}/execute", b'{"input":{"n":1}}'
-        self.execute = request_bytes("POST", path, body)
-        self.submit = request_bytes("POST", path, body, headers="Prefer: respond-async\r\n")
+        key = f"Authorization: {authorization_of(whole.home)}\r\n"
+        self.execute = request_bytes("POST", path, body, headers=key)
+        self.submit = request_bytes("POST", path, body, headers=f"{key}Prefer: respond-async\r\n")
         inputs = json.dumps({"inputs": [{"n": number} for number in range(BATCH)]}).encode()
-        self.batch = request_bytes("POST", f"{path}-batch", inputs)
+        self.batch = request_bytes("POST", f"{path}-batch", inputs, headers=key)
 
     def sequential(self, calls: int = SEQUENTIAL_CALLS) -> list[float]:
         """One client, one request after the other; ms."""

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from app.toolchains import LANGUAGES
-from bench.latency import ready_function, register, request
+from bench.latency import Api, ready_function, register, request
 from bench.sources import GREETINGS, SHARED
 from bench.whole import kiln
 
@@ -62,7 +62,7 @@ def measure(connection: http.client.HTTPConnection, language: str) -> None:
 def main() -> None:
     """Measure and print."""
     with kiln(toolchains=SHARED) as whole:
-        connection = http.client.HTTPConnection("127.0.0.1", whole.port)
+        connection = Api(whole.port, whole.home)
         ready_function(connection)
         for language in sorted(GREETINGS.keys() - {"wat"}):
             if reason := LANGUAGES[language].missing():

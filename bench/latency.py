@@ -55,6 +55,19 @@ STAGES = (
 )
 
 
+class Api(http.client.HTTPConnection):
+    """A connection to a Kiln on this machine, whose first administrator asks."""
+
+    def __init__(self, port: int, home: Path) -> None:
+        super().__init__("127.0.0.1", port)
+        self.authorization = authorization_of(home)
+
+
+def authorization_of(home: Path) -> str:
+    """The header that lets in the first administrator of a home."""
+    return f"Bearer {json.loads((home / 'administrator.json').read_text())['key']}"
+
+
 @contextmanager
 def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
     """A whole Kiln on a port of its own; answers the port and the file of stamps."""
@@ -77,8 +90,8 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
         [sys.executable, "-m", web],
     ]
     with EmbeddedPostgres(home):
-        migrate = [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"]
-        subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+        release = [sys.executable, "-m", "app.operations.release"]
+        subprocess.run(release, cwd=ROOT, env=environment, check=True)
         with (home / "processes.log").open("wb") as log:
             processes = [
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) for command in commands
@@ -95,9 +108,10 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
 
 def request(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> dict[str, Any]:
     """One JSON request."""
-    connection.request(
-        method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"}
+    if isinstance(connection, Api):
+        headers["Authorization"] = connection.authorization
+    connection.request(method, path, json.dumps(body) if body is not None else None, headers)
     response = connection.getresponse()
     answer: dict[str, Any] = json.loads(response.read())
     return answer
@@ -142,9 +156,9 @@ def ready_function(connection: http.client.HTTPConnection) -> str:
     return function_id
 
 
-def measure(port: int, *, pause_seconds: float) -> dict[str, tuple[int, int]]:
+def measure(port: int, home: Path, *, pause_seconds: float) -> dict[str, tuple[int, int]]:
     """Execute again and again; answers when each request was sent and its answer received, by execution id."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = Api(port, home)
     path = f"/functions/{ready_function(connection)}/execute"
     times = {}
     for number in range(WARM_UP + CALLS):
@@ -214,7 +228,7 @@ def main() -> None:
             tempfile.TemporaryDirectory(prefix="kiln-bench-") as home,
             kiln(Path(home), stamped=stamped) as (port, stamps),
         ):
-            times = measure(port, pause_seconds=pause)
+            times = measure(port, Path(home), pause_seconds=pause)
             print_totals(name, times)
             print_yardsticks(Path(home), port)
             if stamped:

@@ -54,8 +54,8 @@ def stamp_claims() -> None:
     Channel.claim = claim  # type: ignore[method-assign]
 
 
-wrap(service, "submit_and_wait", lambda _p, _w, submission, **_: submission.id, "seen", "answered")
-wrap(queries, "submit", lambda _c, submission, **_: submission.id, "submit", "submitted")
+wrap(service, "submit_and_wait", lambda _p, _u, _w, submission, **_: submission.id, "seen", "answered")
+wrap(queries, "submit", lambda _c, _u, submission, **_: submission.id, "submit", "submitted")
 wrap(running, "execute", lambda _p, _m, _k, claimed: claimed.execution_id, "in_child", None)
 wrap(queries, "finish", lambda _c, _d, execution_id, _e: execution_id, "finish", "finished")
 wrap(Waiters, "_resolve", lambda _self, execution_id, _result: execution_id, "heard", None)

@@ -6,7 +6,6 @@ Copies the tracked files to a fresh directory and runs `make up` there twice. Do
 cache where it has one. Memory is the proportional set size of all processes: shared pages are counted once.
 """
 
-import http.client
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.latency import await_languages
+from bench.latency import Api, await_languages
 
 ROOT = Path(__file__).resolve().parents[1]
 PORT = "8917"
@@ -51,17 +50,18 @@ def start(directory: Path) -> tuple[subprocess.Popen[str], float, str]:
 
 def first_result(printed: str) -> str:
     """Run the printed curl line by hand."""
-    match = re.search(r"(http://\S+/execute) .*-d '(.*)'", printed)
+    match = re.search(r"(http://\S+/execute) -H '(\S+): (.*?)' .*-d '(.*)'", printed)
     if match is None:
         raise AssertionError(printed)
-    request = urllib.request.Request(match[1], match[2].encode(), {"Content-Type": "application/json"})  # noqa: S310
+    headers = {"Content-Type": "application/json", match[2]: match[3]}
+    request = urllib.request.Request(match[1], match[4].encode(), headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the address is loopback
         return str(json.loads(response.read())["output"])
 
 
-def languages_ready() -> None:
+def languages_ready(directory: Path) -> None:
     """Wait until every language can be compiled."""
-    await_languages(http.client.HTTPConnection("127.0.0.1", int(PORT)))
+    await_languages(Api(int(PORT), directory / ".kiln"))
 
 
 def memory(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
@@ -87,7 +87,7 @@ def main() -> None:
         began = time.monotonic()
         result = first_result(printed)
         print(f"clean clone to first result    {seconds + time.monotonic() - began:6.1f} s   {result}")
-        languages_ready()
+        languages_ready(directory)
         print(f"until every language is ready  {seconds + time.monotonic() - began:6.1f} s")
         time.sleep(5)
         sizes = memory(process)

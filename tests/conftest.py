@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from kombu import pools
 
 from app.factory import create_app
+from app.local.administrator import administrator_of
 from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import Settings, load_settings
@@ -61,33 +62,40 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
         yield server
 
 
+#: The first administrator's, in every database of the tests.
+PASSWORD = "a kiln fires clay"
+
+
 @pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> str:
-    """The name of a database that has every migration."""
+def template(postgres: EmbeddedPostgres) -> tuple[str, str]:
+    """The name of a database that has every migration and an administrator, and the administrator's key."""
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_kiln")
-    migrate(postgres.url("template_kiln"), postgres.home / "home")
-    return "template_kiln"
+    return "template_kiln", release(postgres.url("template_kiln"), postgres.home / "home")
 
 
-def migrate(url: str, home: Path) -> None:
-    """Bring a database to the newest schema, as an operator does."""
+def release(url: str, home: Path) -> str:
+    """Bring an empty database to the newest schema, as an operator does; answers the first administrator's key."""
     subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
+        [sys.executable, "-m", "app.operations.release"],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": url, "KILN_HOME": str(home)},
+        env=os.environ | {"DATABASE_URL": url, "KILN_HOME": str(home), "KILN_ADMIN_PASSWORD": PASSWORD},
         check=True,
+        stdout=subprocess.DEVNULL,
     )
+    made = administrator_of(home, url)
+    assert made is not None
+    return made.key
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres, template: str) -> Callable[[], str]:
+def new_database(postgres: EmbeddedPostgres, template: tuple[str, str]) -> Callable[[], str]:
     """Makes a fresh migrated database and answers its URL; copying takes about 20 ms."""
 
     def create() -> str:
         database = f"test_{next(_numbers)}"
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template}")
+            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template[0]}")
         return postgres.url(database)
 
     return create
@@ -112,9 +120,22 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A client of the web application."""
+def client(app: Flask, template: tuple[str, str]) -> FlaskClient:
+    """A client of the web application: the first administrator, by their key."""
+    return with_key(app, template[1])
+
+
+@pytest.fixture
+def stranger(app: Flask) -> FlaskClient:
+    """A client that nobody knows."""
     return app.test_client()
+
+
+def with_key(app: Flask, key: str) -> FlaskClient:
+    """A client with an API key."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return client
 
 
 @pytest.fixture

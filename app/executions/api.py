@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response, current_app, jsonify, request, url_for
 from flask.views import MethodView
 
+from app.accounts.guard import caller
 from app.executions import service
 from app.executions.domain import (
     Batch,
@@ -37,6 +38,7 @@ from app.http.cursors import paged
 from app.http.preferences import preference
 from app.http.problems import Problem
 from app.identity import new_id
+from app.rules import Scope, rule
 
 blueprint = ResourceBlueprint("executions", __name__, description="Functions, run.")
 
@@ -62,6 +64,7 @@ def waiters() -> Waiters:
 class Execute(MethodView):
     """The act of executing."""
 
+    @rule(Scope.FUNCTIONS_EXECUTE, action="function.execute")
     @blueprint.arguments(ExecuteRequest)
     @blueprint.response(200, ExecutionRead)
     @blueprint.alt_response(
@@ -79,9 +82,11 @@ class Execute(MethodView):
             correlation_id=correlation_id(),
         )
         if wanted.wait_seconds > 0:
-            execution = service.submit_and_wait(platform(), waiters(), submission, seconds=wanted.wait_seconds)
+            execution = service.submit_and_wait(
+                platform(), caller(), waiters(), submission, seconds=wanted.wait_seconds
+            )
         else:
-            execution = service.submit(platform(), submission)
+            execution = service.submit(platform(), caller(), submission)
         headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
         if execution.is_final:
             return jsonify(as_read(execution)), 200, headers
@@ -97,6 +102,7 @@ class Execute(MethodView):
 class ExecuteBatch(MethodView):
     """The act of executing many times."""
 
+    @rule(Scope.FUNCTIONS_EXECUTE, action="function.execute")
     @blueprint.arguments(BatchRequest)
     @blueprint.response(202, BatchAccepted)
     def post(self, body: dict[str, Any], function_id: UUID) -> Any:
@@ -109,7 +115,7 @@ class ExecuteBatch(MethodView):
             version=body["version"],
             correlation_id=correlation_id(),
         )
-        service.submit_batch(platform(), batch)
+        service.submit_batch(platform(), caller(), batch)
         location = url_for("executions.FunctionExecutions", function_id=function_id, correlationId=batch.correlation_id)
         headers = {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
         return jsonify({"executionIds": batch.ids}), 202, headers
@@ -119,6 +125,7 @@ class ExecuteBatch(MethodView):
 class FunctionExecutions(MethodView):
     """The history of one function."""
 
+    @rule(Scope.EXECUTIONS_READ)
     @blueprint.arguments(ExecutionQuery, location="query")
     @blueprint.response(200, ExecutionPage)
     def get(self, query: dict[str, Any], function_id: UUID) -> Response:
@@ -130,6 +137,7 @@ class FunctionExecutions(MethodView):
 class Executions(MethodView):
     """The history of all functions."""
 
+    @rule(Scope.EXECUTIONS_READ)
     @blueprint.arguments(ExecutionQuery, location="query")
     @blueprint.response(200, ExecutionPage)
     def get(self, query: dict[str, Any]) -> Response:
@@ -141,18 +149,20 @@ class Executions(MethodView):
 class OneExecution(MethodView):
     """One execution."""
 
+    @rule(Scope.EXECUTIONS_READ)
     @blueprint.arguments(WaitQuery, location="query")
     @blueprint.response(200, ExecutionRead)
     def get(self, query: dict[str, Any], execution_id: UUID) -> Response:
         """Read an execution; `?wait=N` waits up to N seconds for its end."""
         seconds = min(query["wait"], platform().settings.sync_wait_seconds)
-        return jsonify(as_read(service.read_when_ended(platform(), waiters(), execution_id, seconds=seconds)))
+        return jsonify(as_read(service.read_when_ended(platform(), caller(), waiters(), execution_id, seconds=seconds)))
 
 
 @blueprint.route("/functions/<id:function_id>/versions/<number:number>/verify")
 class Verify(MethodView):
     """The act of verifying. It is here because whoever waits for a worker waits here."""
 
+    @rule(Scope.FUNCTIONS_WRITE, action="version.verify")
     @blueprint.response(200, VersionRead)
     @blueprint.alt_response(
         202, schema=VersionRead, description="Accepted; the end was not awaited, or did not come in time."
@@ -163,7 +173,13 @@ class Verify(MethodView):
         """
         wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
         version, is_active = service.verify_and_wait(
-            platform(), waiters(), function_id, number, seconds=wanted.wait_seconds, correlation_id=correlation_id()
+            platform(),
+            caller(),
+            waiters(),
+            function_id,
+            number,
+            seconds=wanted.wait_seconds,
+            correlation_id=correlation_id(),
         )
         headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
         if version.verification != Verification.PENDING:
@@ -177,10 +193,11 @@ class Verify(MethodView):
 class FunctionEnd(MethodView):
     """The end of a function. It is here because executions know functions, and not the other way round."""
 
+    @rule(Scope.FUNCTIONS_WRITE, action="function.delete")
     @blueprint.response(204)
     def delete(self, function_id: UUID) -> None:
         """Delete a function and its executions; what is queued or running is cancelled."""
-        service.delete_function(platform(), function_id, if_match=if_match())
+        service.delete_function(platform(), caller(), function_id, if_match=if_match())
 
 
 def _refuse_idempotency_key() -> None:
@@ -199,7 +216,7 @@ def _page(query: dict[str, Any], function_id: UUID | None) -> Response:
         until=query["until"],
     )
     page = paged(
-        lambda before, limit: service.page(platform(), wanted, before=before, limit=limit),
+        lambda before, limit: service.page(platform(), caller(), wanted, before=before, limit=limit),
         query,
         lambda execution: execution.id,
     )

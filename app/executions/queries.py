@@ -11,6 +11,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection
 
+from app.accounts.domain import Principal
+from app.accounts.sharing import viewer, visible
 from app.broker import Delivery, addressed_to, statements
 from app.broker.delivery import held
 from app.executions.domain import Batch, Execution, Filter, Finish, Status, Submission
@@ -28,7 +30,8 @@ _READY_VERSION = """
     FROM functions AS function
     JOIN versions AS version
       ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)"""
-_IS_READY = "function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'"
+_IS_READY = f"""function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
+      AND {visible("function")}"""
 
 #: Accept an execution of a READY version and write its message: both or neither. No row means that there is none.
 SUBMIT = f"""
@@ -216,11 +219,15 @@ LISTED = (
 )
 WHOLE = f"{LISTED}, input::text, output::text, logs"
 
-#: One execution; those of deleted functions are gone.
-FIND = f"""
-SELECT {WHOLE} FROM executions
-WHERE id = %(id)s AND EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)
-"""
+FIND = f"SELECT {WHOLE} FROM executions WHERE id = %(id)s"
+
+#: Of functions that are not deleted and that a user may see.
+_IS_VISIBLE = f"""EXISTS (
+    SELECT FROM functions AS function
+    WHERE function.id = executions.function_id AND function.deleted_at IS NULL AND {visible("function")}
+)"""
+
+FIND_VISIBLE = f"{FIND} AND {_IS_VISIBLE}"
 
 #: Which of these have ended, executions or verifications: the second look of whoever waits.
 ENDED = """
@@ -245,19 +252,23 @@ def _members(value: Any) -> dict[str, Any]:
 
 
 def submit(
-    connection: Connection, submission: Submission, *, queue: str, priority: int, payload: str
+    connection: Connection, principal: Principal, submission: Submission, *, queue: str, priority: int, payload: str
 ) -> tuple[int, datetime] | None:
     """Accept an execution; answers its version and time, or none when there is no such version that is READY."""
-    parameters = _members(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
+    parameters = (
+        viewer(principal) | _members(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
+    )
     row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
     return None if row is None else (row.version, row.created_at)
 
 
-def submit_batch(connection: Connection, batch: Batch, *, queue: str, priority: int, payload: str) -> bool:
+def submit_batch(
+    connection: Connection, principal: Principal, batch: Batch, *, queue: str, priority: int, payload: str
+) -> bool:
     """Accept many executions, in order; False when there is no such version that is READY. In `payload`, `EACH` stands
     for an execution's id.
     """
-    parameters = _members(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
+    parameters = viewer(principal) | _members(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
     return bool(connection.exec_driver_sql(SUBMIT_BATCH, parameters).one().accepted)
 
 
@@ -319,10 +330,15 @@ def settle(connection: Connection, delivery: Delivery) -> None:
     connection.exec_driver_sql(statements.SETTLE, parameters)
 
 
-def find(connection: Connection, execution_id: UUID, *, even_deleted: bool = False) -> Execution | None:
-    """One execution, whole."""
-    statement = f"SELECT {WHOLE} FROM executions WHERE id = %(id)s" if even_deleted else FIND
-    row = connection.exec_driver_sql(statement, {"id": execution_id}).one_or_none()
+def find(connection: Connection, execution_id: UUID) -> Execution | None:
+    """One execution, whole, and be its function deleted."""
+    row = connection.exec_driver_sql(FIND, {"id": execution_id}).one_or_none()
+    return None if row is None else _execution(row._mapping)
+
+
+def find_visible(connection: Connection, principal: Principal, execution_id: UUID) -> Execution | None:
+    """One execution, whole, if it is of a function that is there for a user."""
+    row = connection.exec_driver_sql(FIND_VISIBLE, viewer(principal) | {"id": execution_id}).one_or_none()
     return None if row is None else _execution(row._mapping)
 
 
@@ -342,8 +358,10 @@ def ended(connection: Connection, execution_ids: Sequence[UUID]) -> set[UUID]:
     return set(connection.exec_driver_sql(ENDED, {"ids": list(execution_ids)}).scalars())
 
 
-def page(connection: Connection, wanted: Filter, *, before: UUID | None, limit: int) -> list[Execution]:
-    """The newest executions before an id that match, without input, output and logs."""
+def page(
+    connection: Connection, principal: Principal, wanted: Filter, *, before: UUID | None, limit: int
+) -> list[Execution]:
+    """The newest executions before an id that match and that a user may see, without input, output and logs."""
     conditions = {
         "function_id = %(function_id)s": wanted.function_id,
         "status = %(status)s": wanted.status,
@@ -354,10 +372,11 @@ def page(connection: Connection, wanted: Filter, *, before: UUID | None, limit: 
         "created_at < %(until)s": wanted.until,
         "id < %(before)s": before,
     }
-    visible = "EXISTS (SELECT FROM functions WHERE functions.id = function_id AND deleted_at IS NULL)"
-    where = " AND ".join([visible, *(condition for condition, value in conditions.items() if value is not None)])
+    where = " AND ".join([_IS_VISIBLE, *(condition for condition, value in conditions.items() if value is not None)])
     statement = f"SELECT {LISTED} FROM executions WHERE {where} ORDER BY id DESC LIMIT %(limit)s"
-    rows = connection.exec_driver_sql(statement, _members(wanted) | {"before": before, "limit": limit})
+    rows = connection.exec_driver_sql(
+        statement, viewer(principal) | _members(wanted) | {"before": before, "limit": limit}
+    )
     return [_execution(row._mapping) for row in rows]
 
 

@@ -9,7 +9,7 @@ from celery.backends.base import BaseBackend
 from celery.contrib.abortable import ABORTED
 
 from app.executions import service
-from app.executions.domain import Execution, Status, UnknownExecution
+from app.executions.domain import Execution, Status
 from app.identity import parse_id
 from app.platform import Platform
 
@@ -36,9 +36,8 @@ class RowResults(BaseBackend):  # type: ignore[misc]
         known = {"task_id": task_id, "status": states.PENDING, "result": None, "traceback": None, "children": []}
         execution_id = parse_id(task_id)
         if execution_id is not None:
-            try:
-                execution = service.read(self._platform, execution_id)
-            except UnknownExecution:
+            execution = service.even_hidden(self._platform, execution_id)
+            if execution is None:
                 return known
             known |= {"status": STATES[execution.status], "result": _result(execution)}
         meta: dict[str, Any] = self.meta_from_decoded(known)

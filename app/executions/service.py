@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.accounts.domain import Principal
 from app.executions import queries
 from app.executions.domain import (
     Batch,
@@ -26,15 +27,17 @@ from app.platform import Platform
 from app.queue import BACKGROUND, INTERACTIVE, Queue, Task, message
 
 
-def submit(platform: Platform, submission: Submission) -> Execution:
+def submit(platform: Platform, principal: Principal, submission: Submission) -> Execution:
     """Accept an execution: when this returns, its row and its message are committed."""
     _refuse_large(platform, submission.input, pointer="/input")
     priority = BACKGROUND if submission.waiter is None else INTERACTIVE
     payload = _message(str(submission.id), priority=priority, correlation_id=submission.correlation_id)
     with platform.database.statement() as connection:
-        accepted = queries.submit(connection, submission, queue=Queue.EXECUTE, priority=priority, payload=payload)
+        accepted = queries.submit(
+            connection, principal, submission, queue=Queue.EXECUTE, priority=priority, payload=payload
+        )
     if accepted is None:
-        raise _why_not(platform, submission)
+        raise _why_not(platform, principal, submission)
     version, created_at = accepted
     return Execution(
         id=submission.id,
@@ -49,52 +52,64 @@ def submit(platform: Platform, submission: Submission) -> Execution:
     )
 
 
-def submit_batch(platform: Platform, batch: Batch) -> None:
+def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> None:
     """Accept an execution for every input, or none: when this returns, all rows and messages are committed."""
     for place, text in enumerate(batch.inputs):
         _refuse_large(platform, text, pointer=f"/inputs/{place}")
     payload = _message(queries.EACH, priority=BACKGROUND, correlation_id=batch.correlation_id)
     with platform.database.statement() as connection:
-        accepted = queries.submit_batch(connection, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload)
+        accepted = queries.submit_batch(
+            connection, principal, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload
+        )
     if not accepted:
-        raise _why_not(platform, batch)
+        raise _why_not(platform, principal, batch)
 
 
-def submit_and_wait(platform: Platform, waiters: Waiters, submission: Submission, *, seconds: float) -> Execution:
+def submit_and_wait(
+    platform: Platform, principal: Principal, waiters: Waiters, submission: Submission, *, seconds: float
+) -> Execution:
     """Accept an execution and wait for its end; answers it as it is after at most `seconds`, or at once when too many
     wait already.
     """
     with waiters.expect(submission.id) as waiting:
         if waiting is None:
-            return submit(platform, submission)
-        execution = submit(platform, replace(submission, waiter=waiters.channel))
+            return submit(platform, principal, submission)
+        execution = submit(platform, principal, replace(submission, waiter=waiters.channel))
         if not waiting.wait(seconds):
             return execution
         if waiting.result is not None:
             return _ended(execution, waiting.result)
     # It is read although its function may have been deleted meanwhile: the caller learns that it was cancelled.
     with platform.database.statement() as connection:
-        return queries.find(connection, execution.id, even_deleted=True) or execution
+        return queries.find(connection, execution.id) or execution
 
 
-def read(platform: Platform, execution_id: UUID) -> Execution:
-    """One execution; raises `UnknownExecution`."""
+def read(platform: Platform, principal: Principal, execution_id: UUID) -> Execution:
+    """One execution; raises `UnknownExecution`, also for one of a function that the caller may not see."""
     with platform.database.statement() as connection:
-        execution = queries.find(connection, execution_id)
+        execution = queries.find_visible(connection, principal, execution_id)
     if execution is None:
         raise UnknownExecution
     return execution
 
 
-def read_when_ended(platform: Platform, waiters: Waiters, execution_id: UUID, *, seconds: float) -> Execution:
+def even_hidden(platform: Platform, execution_id: UUID) -> Execution | None:
+    """One execution for our own programs, from whom nothing is hidden."""
+    with platform.database.statement() as connection:
+        return queries.find(connection, execution_id)
+
+
+def read_when_ended(
+    platform: Platform, principal: Principal, waiters: Waiters, execution_id: UUID, *, seconds: float
+) -> Execution:
     """One execution as it is when it ends, or after `seconds`. Its end is found by the second look."""
-    execution = read(platform, execution_id)
+    execution = read(platform, principal, execution_id)
     if execution.is_final or seconds <= 0:
         return execution
     with waiters.expect(execution_id) as waiting:
         if waiting is not None:
             waiting.wait(seconds)
-    return read(platform, execution_id)
+    return read(platform, principal, execution_id)
 
 
 def cancel(platform: Platform, execution_id: UUID) -> bool:
@@ -105,33 +120,42 @@ def cancel(platform: Platform, execution_id: UUID) -> bool:
         return queries.cancel(connection, execution_id)
 
 
-def page(platform: Platform, wanted: Filter, *, before: UUID | None, limit: int) -> list[Execution]:
+def page(
+    platform: Platform, principal: Principal, wanted: Filter, *, before: UUID | None, limit: int
+) -> list[Execution]:
     """The newest matching executions before an id; raises `UnknownFunction` for a function that is not there."""
     if wanted.function_id is not None:
-        functions.read(platform, wanted.function_id)
+        functions.read(platform, principal, wanted.function_id)
     with platform.database.statement() as connection:
-        return queries.page(connection, wanted, before=before, limit=limit)
+        return queries.page(connection, principal, wanted, before=before, limit=limit)
 
 
-def delete_function(platform: Platform, function_id: UUID, *, if_match: str | None) -> None:
+def delete_function(platform: Platform, principal: Principal, function_id: UUID, *, if_match: str | None) -> None:
     """Delete a function and end everything of it that has not ended, in one transaction."""
     with platform.database.transaction() as session:
-        functions.delete(session, function_id, if_match=if_match)
+        functions.delete(platform, session, principal, function_id, if_match=if_match)
         queries.cancel_all(session.connection(), function_id)
 
 
 def verify_and_wait(
-    platform: Platform, waiters: Waiters, function_id: UUID, number: int, *, seconds: float, correlation_id: str
+    platform: Platform,
+    principal: Principal,
+    waiters: Waiters,
+    function_id: UUID,
+    number: int,
+    *,
+    seconds: float,
+    correlation_id: str,
 ) -> tuple[Version, bool]:
     """Ask for a version to be verified and wait for that; answers the version as it is after at most `seconds`, and
     whether it is the active one. The end is found by the second look.
     """
-    verification_id = functions.verify(platform, function_id, number, correlation_id=correlation_id)
+    verification_id = functions.verify(platform, principal, function_id, number, correlation_id=correlation_id)
     if seconds > 0:
         with waiters.expect(verification_id) as waiting:
             if waiting is not None:
                 waiting.wait(seconds)
-    return functions.version(platform, function_id, number)
+    return functions.version(platform, principal, function_id, number)
 
 
 def _refuse_large(platform: Platform, text: str, *, pointer: str) -> None:
@@ -152,9 +176,9 @@ def _message(execution_id: str, *, priority: int, correlation_id: str) -> str:
     )
 
 
-def _why_not(platform: Platform, submission: Submission | Batch) -> Exception:
+def _why_not(platform: Platform, principal: Principal, submission: Submission | Batch) -> Exception:
     try:
-        function, latest = functions.read(platform, submission.function_id)
+        function, latest = functions.read(platform, principal, submission.function_id)
     except UnknownFunction as error:
         return error
     if submission.version is not None:

@@ -6,6 +6,8 @@ from uuid import UUID
 from flask import url_for
 from flask.views import MethodView
 
+from app.accounts.guard import caller
+from app.accounts.sharing import Sharing
 from app.functions import service
 from app.functions.domain import (
     FunctionLimits,
@@ -37,6 +39,7 @@ from app.http.conditions import if_match
 from app.http.correlation import correlation_id
 from app.http.cursors import PageQuery, paged
 from app.http.problems import Problem
+from app.rules import Scope, rule
 
 blueprint = ResourceBlueprint("functions", __name__, description="What is deployed.")
 
@@ -60,15 +63,19 @@ PROBLEMS = {
 class Functions(MethodView):
     """All functions."""
 
+    @rule(Scope.FUNCTIONS_READ)
     @blueprint.arguments(PageQuery, location="query")
     @blueprint.response(200, FunctionPage)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List functions, newest first."""
         page = paged(
-            lambda before, limit: service.page(platform(), before=before, limit=limit), query, lambda row: row[0].id
+            lambda before, limit: service.page(platform(), caller(), before=before, limit=limit),
+            query,
+            lambda row: row[0].id,
         )
         return page | {"items": [as_item(*row) for row in page["items"]]}
 
+    @rule(Scope.FUNCTIONS_WRITE, action="function.create")
     @blueprint.arguments(FunctionCreate)
     @blueprint.response(201, FunctionRead, headers=TAGGED | LOCATED)
     def post(self, body: dict[str, Any]) -> Any:
@@ -76,10 +83,12 @@ class Functions(MethodView):
         limits = FunctionLimits(**body.get("limits", {}))
         row = service.register(
             platform(),
+            caller(),
             name=body["name"],
             description=body.get("description", ""),
             code=_code(body, body["language"]),
             limits=limits,
+            sharing=_sharing(body),
             correlation_id=correlation_id(),
         )
         headers = {"Location": url_for("functions.Function", function_id=row[0].id), **_tag(row[0])}
@@ -90,24 +99,28 @@ class Functions(MethodView):
 class Function(MethodView):
     """One function."""
 
+    @rule(Scope.FUNCTIONS_READ)
     @blueprint.response(200, FunctionRead, headers=TAGGED)
     def get(self, function_id: UUID) -> Any:
         """Read a function: its status, and why compilation failed if it did."""
-        row = service.read(platform(), function_id)
+        row = service.read(platform(), caller(), function_id)
         return as_read(*row), 200, _tag(row[0])
 
+    @rule(Scope.FUNCTIONS_WRITE, action="function.update")
     @blueprint.arguments(FunctionWrite)
     @blueprint.response(200, FunctionRead, headers=TAGGED)
     def put(self, body: dict[str, Any], function_id: UUID) -> Any:
         """Change a function. New code becomes a new version; what is left out stays as it is."""
         row = service.change(
             platform(),
+            caller(),
             function_id,
             changes={
                 **{name: body[name] for name in ("name", "description") if name in body},
                 **body.get("limits", {}),
             },
             code=_changed_code(body, function_id),
+            sharing=_sharing(body),
             if_match=if_match(),
             correlation_id=correlation_id(),
         )
@@ -118,6 +131,7 @@ class Function(MethodView):
 class Versions(MethodView):
     """What a function's code was and is."""
 
+    @rule(Scope.FUNCTIONS_READ)
     @blueprint.arguments(PageQuery, location="query")
     @blueprint.response(200, VersionPage)
     def get(self, query: dict[str, Any], function_id: UUID) -> dict[str, Any]:
@@ -125,7 +139,7 @@ class Versions(MethodView):
 
         def fetch(before: UUID | None, limit: int) -> Any:
             number = None if before is None else min(before.int, LARGEST_NUMBER)
-            return service.versions(platform(), function_id, before=number, limit=limit)
+            return service.versions(platform(), caller(), function_id, before=number, limit=limit)
 
         page = paged(fetch, query, lambda row: UUID(int=row[0].number))
         return page | {"items": [as_version_item(*row) for row in page["items"]]}
@@ -135,18 +149,20 @@ class Versions(MethodView):
 class Version(MethodView):
     """One version."""
 
+    @rule(Scope.FUNCTIONS_READ)
     @blueprint.response(200, VersionRead)
     def get(self, function_id: UUID, number: int) -> dict[str, Any]:
         """Read a version: its source, what compiled it and how, the digests of what that made, and what came of the
         last verification.
         """
-        return as_version(*service.version(platform(), function_id, number))
+        return as_version(*service.version(platform(), caller(), function_id, number))
 
 
 @blueprint.route("/languages")
 class Languages(MethodView):
     """What functions are written in."""
 
+    @rule(Scope.FUNCTIONS_READ)
     @blueprint.response(200, LanguagePage)
     def get(self) -> dict[str, Any]:
         """List the languages with their compilers and templates."""
@@ -169,7 +185,11 @@ def _code(body: dict[str, Any], language: str) -> Code:
 def _changed_code(body: dict[str, Any], function_id: UUID) -> Code | None:
     if not body.keys() & {"language", "source", "wasm"}:
         return None
-    return _code(body, body.get("language") or service.read(platform(), function_id)[1].language)
+    return _code(body, body.get("language") or service.read(platform(), caller(), function_id)[1].language)
+
+
+def _sharing(body: dict[str, Any]) -> Sharing:
+    return Sharing(body.get("allowed_users"), body.get("allowed_groups"))
 
 
 def _tag(function: Row) -> dict[str, str]:

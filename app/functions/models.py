@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
+from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
@@ -35,8 +35,23 @@ class Function(Base):
     """Grows with every change by a user; the ETag."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    allowed_users: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    """Users that it is shared with, and some who were: see `can_access`."""
+    allowed_groups: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
     """Set by a deletion; the row goes when its executions have gone."""
+
+
+class FunctionAudience(Base):
+    """Who may see a function, for lists: a user, a group, or everybody, whose id is nil. A trigger keeps it."""
+
+    __tablename__ = "function_audiences"
+
+    audience_id: Mapped[UUID] = mapped_column(primary_key=True)
+    function_id: Mapped[UUID] = mapped_column(
+        ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class Version(Base):

@@ -68,8 +68,27 @@ def lock(session: Session, function_id: UUID) -> tuple[Function, Version] | None
     return None if function is None else (function, session.get_one(Version, (function.id, function.latest_version)))
 
 
-def page(session: Session, *, before: UUID | None, limit: int) -> Sequence[tuple[Function, Version]]:
-    """The newest functions whose id comes before `before`, without locks."""
+#: The newest functions that are shared with any of these, or with all of whom they are one: of each at most as many as
+#: are wanted, by the primary key of `function_audiences`, however many there are.
+SHARED = """
+SELECT DISTINCT shared.function_id FROM unnest(%(audiences)s::uuid[]) AS audience (id)
+CROSS JOIN LATERAL (
+    SELECT function_id FROM function_audiences
+    WHERE audience_id = audience.id AND function_id < %(before)s
+    ORDER BY function_id DESC LIMIT %(limit)s
+) AS shared
+ORDER BY function_id DESC LIMIT %(limit)s
+"""
+
+_LAST_ID = UUID(int=2**128 - 1)
+
+
+def page(
+    session: Session, audiences: Sequence[UUID] | None, *, before: UUID | None, limit: int
+) -> Sequence[tuple[Function, Version]]:
+    """The newest functions whose id comes before `before` that are shared with one of `audiences`, or all, without
+    locks.
+    """
     statement = (
         select(Function, Version)
         .join(Version, (Version.function_id == Function.id) & (Version.number == Function.latest_version))
@@ -78,7 +97,12 @@ def page(session: Session, *, before: UUID | None, limit: int) -> Sequence[tuple
         .limit(limit)
         .options(*_IN_A_LIST)
     )
-    if before is not None:
+    if audiences is not None:
+        parameters = {"audiences": list(audiences), "before": before or _LAST_ID, "limit": limit}
+        statement = statement.where(
+            Function.id.in_(list(session.connection().exec_driver_sql(SHARED, parameters).scalars()))
+        )
+    elif before is not None:
         statement = statement.where(Function.id < before)
     return [(function, version) for function, version in session.execute(statement)]
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from typing import Any, ClassVar
+from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
@@ -12,6 +13,9 @@ from app.http.wire import Plain, Time, WholeNumber, WireSchema
 from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
+
+#: Users, and groups, that one thing may be shared with.
+MOST_SHARED = 100
 
 
 class LimitsSchema(WireSchema):
@@ -84,11 +88,17 @@ def _only_null() -> fields.Field[Any]:
     return fields.Raw(allow_none=True, validate=validate.Equal(None, error=error))
 
 
-def _only_empty() -> fields.Field[Any]:
-    """What every function answers as an empty list by now."""
+def _allowed(kind: str) -> fields.Field[Any]:
+    """With whom something is shared."""
+    described = f"The {kind} that it is shared with. With neither users nor groups it is shared with everybody here."
     return fields.List(
-        fields.UUID(), validate=validate.Length(max=0, error="This server honours nothing but an empty list here.")
+        fields.UUID(), validate=[validate.Length(max=MOST_SHARED), _distinct], metadata={"description": described}
     )
+
+
+def _distinct(ids: list[UUID]) -> None:
+    if len(set(ids)) < len(ids):
+        raise ValidationError("Each is named once.")
 
 
 class FunctionWrite(WireSchema):
@@ -102,8 +112,8 @@ class FunctionWrite(WireSchema):
     limits = fields.Nested(LimitsSchema)
     environment_id = _only_null()
     retry = _only_null()
-    allowed_users = _only_empty()
-    allowed_groups = _only_empty()
+    allowed_users = _allowed("users")
+    allowed_groups = _allowed("groups")
 
     class Meta(WireSchema.Meta):
         """Code comes in the member that its language uses, or not at all."""
@@ -292,9 +302,9 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
         "environment_id": None,
         "limits": {"timeout_ms": function.timeout_ms, "memory_mb": function.memory_mb},
         "retry": None,
-        "allowed_users": [],
-        "allowed_groups": [],
-        "owner_id": None,
+        "allowed_users": function.allowed_users,
+        "allowed_groups": function.allowed_groups,
+        "owner_id": function.owner_id,
         "created_at": function.created_at,
         "updated_at": function.updated_at,
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from app.accounts import first
 from app.functions import queries, service
 from app.functions.domain import FunctionLimits, NameTaken, VersionStatus
 from app.functions.languages import is_preparing
@@ -28,14 +29,17 @@ PATIENCE_SECONDS = 60
 
 
 def seed(platform: Platform) -> list[tuple[UUID, dict[str, Any]]]:
-    """Register every example whose language is here; answers those that were not there before."""
-    registered = []
+    """Register every example whose language is here, as the first administrator's; answers those that were not there
+    before.
+    """
+    registered, principal = [], first.program(platform)
     for example in json.loads((EXAMPLES / "examples.json").read_text())["examples"]:
         if toolchain(example["language"]).missing():
             continue
         try:
             function, _ = service.register(
                 platform,
+                principal,
                 name=example["name"],
                 description=example["description"],
                 code=Code(example["language"], (EXAMPLES / example["file"]).read_bytes()),

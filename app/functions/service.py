@@ -10,6 +10,10 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.accounts.domain import Forbidden, Principal, can_access, changed
+from app.accounts.sharing import Sharing, audiences_of, check_sharing
+from app.audit.domain import Act
+from app.audit.service import record
 from app.functions import queries
 from app.functions.domain import (
     FunctionLimits,
@@ -41,13 +45,25 @@ class Code:
 
 
 def register(
-    platform: Platform, *, name: str, description: str, code: Code, limits: FunctionLimits, correlation_id: str
+    platform: Platform,
+    principal: Principal,
+    *,
+    name: str,
+    description: str,
+    code: Code,
+    limits: FunctionLimits,
+    sharing: Sharing | None = None,
+    correlation_id: str,
 ) -> tuple[Function, Version]:
     """Record a function and its first version, and the message that has it compiled, in one transaction."""
+    if not principal.is_admin and not platform.settings.devs_may_register:
+        raise Forbidden
     _check_size(platform, code)
     _check_memory(code.language, limits.memory_mb)
+    sharing = sharing or Sharing()
     try:
         with platform.database.transaction() as session:
+            check_sharing(session, sharing)
             if queries.name_is_taken(session, name):
                 raise NameTaken(name)
             now = queries.now(session)
@@ -60,11 +76,16 @@ def register(
                 active_version=None,
                 latest_version=0,
                 revision=1,
+                owner_id=principal.user_id,
+                allowed_users=list(sharing.users or ()),
+                allowed_groups=list(sharing.groups or ()),
                 created_at=now,
                 updated_at=now,
             )
             session.add(function)
-            return function, _add_version(session, function, code, correlation_id)
+            version = _add_version(session, function, code, correlation_id)
+            record(session, principal.actor, Act("function.create", function.id, after=_state(function)))
+            return function, version
     except IntegrityError as error:
         # Somebody registered the name between our look and our insert; the unique index saw both.
         raise NameTaken(name) from error
@@ -72,10 +93,12 @@ def register(
 
 def change(
     platform: Platform,
+    principal: Principal,
     function_id: UUID,
     *,
     changes: dict[str, Any],
     code: Code | None,
+    sharing: Sharing | None = None,
     if_match: str | None,
     correlation_id: str,
 ) -> tuple[Function, Version]:
@@ -86,64 +109,69 @@ def change(
         _check_size(platform, code)
     try:
         with platform.database.transaction() as session:
-            function, latest = _found(session, function_id, if_match=if_match)
+            function, latest = _to_change(platform, session, principal, function_id, if_match=if_match)
+            before = _state(function)
             if "name" in changes and queries.name_is_taken(session, changes["name"], by_other_than=function_id):
                 raise NameTaken(changes["name"])
             for field, value in changes.items():
                 setattr(function, field, value)
+            _share(session, function, sharing or Sharing())
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
                 latest = _add_version(session, function, code, correlation_id)
             function.revision += 1
             function.updated_at = queries.now(session)
+            old, new = changed(before, _state(function))
+            record(session, principal.actor, Act("function.update", function_id, before=old, after=new))
             return function, latest
     except IntegrityError as error:
         raise NameTaken(str(changes.get("name"))) from error
 
 
-def read(platform: Platform, function_id: UUID) -> tuple[Function, Version]:
-    """A function with its latest version; raises `UnknownFunction`."""
+def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
+    """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
     with platform.database.transaction() as session:
-        found = queries.find(session, function_id)
-    if found is None:
-        raise UnknownFunction
-    return found
+        return _visible(session, principal, function_id)
 
 
-def page(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[tuple[Function, Version]]:
-    """The newest functions before an id."""
+def page(
+    platform: Platform, principal: Principal, *, before: UUID | None, limit: int
+) -> Sequence[tuple[Function, Version]]:
+    """The newest functions before an id that the caller may see."""
+    audiences = None if principal.is_admin else audiences_of(principal)
     with platform.database.transaction() as session:
-        return queries.page(session, before=before, limit=limit)
+        return queries.page(session, audiences, before=before, limit=limit)
 
 
 def versions(
-    platform: Platform, function_id: UUID, *, before: int | None, limit: int
+    platform: Platform, principal: Principal, function_id: UUID, *, before: int | None, limit: int
 ) -> Sequence[tuple[Version, bool]]:
     """The newest versions of a function before a number, each with whether it is the active one; raises
     `UnknownFunction`.
     """
     with platform.database.transaction() as session:
-        found = queries.versions(session, function_id, before=before, limit=limit)
-        if not found and queries.find(session, function_id) is None:
-            raise UnknownFunction
-    return found
+        _visible(session, principal, function_id)
+        return queries.versions(session, function_id, before=before, limit=limit)
 
 
-def version(platform: Platform, function_id: UUID, number: int) -> tuple[Version, bool]:
+def version(platform: Platform, principal: Principal, function_id: UUID, number: int) -> tuple[Version, bool]:
     """One of them; raises `NoSuchVersion`."""
     with platform.database.transaction() as session:
+        _visible(session, principal, function_id)
         found = queries.version(session, function_id, number)
     if found is None:
         raise NoSuchVersion
     return found
 
 
-def verify(platform: Platform, function_id: UUID, number: int, *, correlation_id: str) -> UUID:
+def verify(platform: Platform, principal: Principal, function_id: UUID, number: int, *, correlation_id: str) -> UUID:
     """Ask for a version to be built again and compared with what is recorded; answers what names the verification.
     Where one is underway already, that is the one.
     """
     with platform.database.transaction() as session:
+        function, _ = _visible(session, principal, function_id)
+        _check_ownership(platform, principal, function)
         found = queries.lock_version(session, function_id, number)
         if found is None:
             raise NoSuchVersion
@@ -160,16 +188,20 @@ def verify(platform: Platform, function_id: UUID, number: int, *, correlation_id
         found.verified_at = found.verification_reason = found.rebuilt = None
         ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
         _enqueue(session, Task.VERIFY, function_id, ids, correlation_id)
+        record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
         return found.verification_id
 
 
-def delete(session: Session, function_id: UUID, *, if_match: str | None) -> None:
+def delete(
+    platform: Platform, session: Session, principal: Principal, function_id: UUID, *, if_match: str | None
+) -> None:
     """Hide a function and free its name; its messages go with it. Whoever calls this ends its executions in the same
     transaction.
     """
-    function, _ = _found(session, function_id, if_match=if_match)
+    function, _ = _to_change(platform, session, principal, function_id, if_match=if_match)
     function.deleted_at = queries.now(session)
     queries.discard_messages(session, function_id)
+    record(session, principal.actor, Act("function.delete", function_id, before=_state(function)))
 
 
 def languages(platform: Platform) -> list[dict[str, Any]]:
@@ -196,10 +228,21 @@ def etag(function: Function) -> str:
     return f"{function.id}.{function.revision}"
 
 
-def _found(session: Session, function_id: UUID, *, if_match: str | None) -> tuple[Function, Version]:
-    found = queries.lock(session, function_id)
-    if found is None:
+def _visible(session: Session, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
+    found = queries.find(session, function_id)
+    if found is None or not can_access(principal, found[0]):
         raise UnknownFunction
+    return found
+
+
+def _to_change(
+    platform: Platform, session: Session, principal: Principal, function_id: UUID, *, if_match: str | None
+) -> tuple[Function, Version]:
+    """A function that the caller may change, locked."""
+    found = queries.lock(session, function_id)
+    if found is None or not can_access(principal, found[0]):
+        raise UnknownFunction
+    _check_ownership(platform, principal, found[0])
     if if_match is not None and if_match not in {"*", etag(found[0])}:
         raise RevisionMismatch
     return found
@@ -223,6 +266,35 @@ def _add_version(session: Session, function: Function, code: Code, correlation_i
     ids = {"function_id": str(function.id), "number": version.number}
     _enqueue(session, Task.COMPILE, function.id, ids, correlation_id)
     return version
+
+
+def _check_ownership(platform: Platform, principal: Principal, function: Function) -> None:
+    """Raises Forbidden for a function that the caller may see and not change."""
+    is_own = platform.settings.devs_may_register and function.owner_id == principal.user_id
+    if not principal.is_admin and not is_own:
+        raise Forbidden
+
+
+def _share(session: Session, function: Function, sharing: Sharing) -> None:
+    """Share it with others; whoever is named already need not exist any more."""
+    check_sharing(session, sharing, known=[*function.allowed_users, *function.allowed_groups])
+    if sharing.users is not None:
+        function.allowed_users = list(sharing.users)
+    if sharing.groups is not None:
+        function.allowed_groups = list(sharing.groups)
+
+
+def _state(function: Function) -> dict[str, Any]:
+    """What the audit shows of a function."""
+    return {
+        "name": function.name,
+        "description": function.description,
+        "timeoutMs": function.timeout_ms,
+        "memoryMb": function.memory_mb,
+        "latestVersion": function.latest_version,
+        "allowedUsers": [str(one) for one in function.allowed_users],
+        "allowedGroups": [str(one) for one in function.allowed_groups],
+    }
 
 
 def _enqueue(session: Session, task: Task, function_id: UUID, ids: Mapping[str, Any], correlation_id: str) -> None:

@@ -1,5 +1,7 @@
 """flask-smorest as this API speaks it: our problems instead of its errors, our reading of bodies, ids in paths."""
 
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,7 @@ from app.http.bodies import JSON_VALUE, BodyParser
 from app.http.problems import CONTENT_TYPE, from_http_exception, render
 from app.identity import parse_id
 from app.platform import Platform
+from app.rules import rule
 
 #: The largest that a column of numbers holds.
 LARGEST_NUMBER = 2**31 - 1
@@ -129,9 +132,17 @@ def document(app: Flask) -> ProblemApi:
     api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin()})
     api.spec.components.schema("JsonValue", JSON_VALUE)
     described = {"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}
+    # Whoever is let in may read what there is.
+    for endpoint in ("static", "api-docs.openapi_json", "api-docs.openapi_swagger_ui"):
+        app.view_functions[endpoint] = rule()(_function(app.view_functions[endpoint]))
     api.register_converter(NumberConverter, lambda _converter: described)
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api
+
+
+def _function(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A view that can have a rule, which a method cannot."""
+    return partial(view)
 
 
 def platform() -> Platform:

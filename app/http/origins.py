@@ -30,6 +30,12 @@ def refuse_foreigners(app: Flask, hosts: AbstractSet[str]) -> None:
             raise Problem("csrf_failed", "Only pages of this server may ask for this.")
 
 
+def names_our_origin() -> bool:
+    """Whether a browser says that a page of ours asks; silence says nothing."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    return (site is not None or origin is not None) and site in {None, "same-origin"} and _origin_host() == request.host
+
+
 def _is_of_another_site() -> bool:
     """Whether a browser says so. Programs send neither header."""
     return request.headers.get("Sec-Fetch-Site", "none") not in _OURS or _origin_host() != request.host

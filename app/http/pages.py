@@ -5,18 +5,22 @@ from pathlib import Path
 from flask import Blueprint, Response, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.rules import rule
+
 _PROBLEMS = Path(__file__).resolve().parents[2] / "docs" / "problems.md"
 
 blueprint = Blueprint("pages", __name__)
 
 
 @blueprint.get("/")
+@rule(is_open=True)
 def front() -> BaseResponse:
     """The API's documentation."""
     return redirect("/docs")
 
 
 @blueprint.get("/docs/problems")
+@rule()
 def problems() -> Response:
     """What each problem's `type` leads to."""
     return Response(_PROBLEMS.read_text(), mimetype="text/markdown")

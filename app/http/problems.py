@@ -20,11 +20,17 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not acceptable JSON"),
     "malformed_cursor": (400, "The cursor is not one that a list gave"),
     "bad_request": (400, "The request is malformed"),
-    "csrf_failed": (403, "The request comes from another site"),
+    "unauthenticated": (401, "Nobody has said who asks"),
+    "sign_in_failed": (401, "E-mail address or password is wrong"),
+    "forbidden": (403, "This is not allowed"),
+    "scope_missing": (403, "The API key may not be used for this"),
+    "csrf_failed": (403, "The request does not come from our own page"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "not_acceptable": (406, "No representation fits the Accept header"),
     "name_taken": (409, "The name is taken"),
+    "email_taken": (409, "The e-mail address is taken"),
+    "last_administrator": (409, "This is the last administrator"),
     "function_not_ready": (409, "The function cannot be executed yet"),
     "version_not_ready": (409, "The version was not built"),
     "precondition_failed": (412, "The resource has changed"),
@@ -34,7 +40,11 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "misdirected_request": (421, "The request is meant for another server"),
     "validation_error": (422, "The request does not fit the schema"),
     "unknown_reference": (422, "The request names something that does not exist"),
+    "password_refused": (422, "The password does not protect an account"),
+    "wrong_password": (422, "The current password is another one"),
+    "expiry_refused": (422, "The key cannot end then"),
     "unsupported": (422, "The request asks for what this server does not do"),
+    "too_many_attempts": (429, "There were too many attempts"),
     "headers_too_large": (431, "The headers are too large"),
     "internal_error": (500, "Something went wrong here"),
     "unavailable": (503, "The service is not available"),
@@ -55,6 +65,8 @@ CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 
 LONGEST_ADDRESS = 8192
+
+_UNAUTHENTICATED = 401
 
 
 class Problem(Exception):
@@ -92,7 +104,10 @@ def render(problem: Problem) -> Response:
     errors = {} if problem.errors is None else {"errors": problem.errors}
     correlation_id = g.get("correlation_id")
     body = document(problem.code, problem.detail, correlation_id=correlation_id, **problem.members, **errors)
-    return Response(current_app.json.dumps(body), body["status"], problem.headers, content_type=CONTENT_TYPE)
+    headers = dict(problem.headers)
+    if body["status"] == _UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Bearer realm="Kiln"'
+    return Response(current_app.json.dumps(body), body["status"], headers, content_type=CONTENT_TYPE)
 
 
 def from_http_exception(error: HTTPException) -> Problem:
@@ -157,7 +172,7 @@ def _from_database(error: Exception) -> Problem | None:
 
 def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
     """Let the errors of a package become problems: their text is the detail, their data (limits and the like) are
-    members, and a `pointer` among it says which part of the request is meant.
+    members, a `pointer` among it says which part of the request is meant, and `retry_after_seconds` is a header.
     """
 
     def handle(error: Exception) -> Response:
@@ -168,7 +183,9 @@ def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
         detail, members = detail[:1].upper() + detail[1:], dict(vars(error))
         if pointer := members.pop("pointer", None):
             members["errors"] = [{"pointer": pointer, "message": detail}]
-        return render(Problem(code, detail, **members))
+        seconds = members.pop("retry_after_seconds", None)
+        headers = {} if seconds is None else {"Retry-After": str(seconds)}
+        return render(Problem(code, detail, headers=headers, **members))
 
     for error_class in codes:
         app.register_error_handler(error_class, handle)

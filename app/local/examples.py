@@ -44,11 +44,12 @@ class ExampleRecord:
         return examples
 
 
-def curl_line(base_url: str, examples: list[Example]) -> str:
-    """A command that calls the friendliest example; empty when there is none."""
+def curl_line(base_url: str, examples: list[Example], key: str | None) -> str:
+    """A command that calls the friendliest example with an API key; empty when there is none."""
     chosen = next((example for example in examples if "greet" in example.name), examples[0] if examples else None)
     if chosen is None:
         return ""
     url = f"{base_url}/functions/{chosen.id}/execute"
     body = shlex.quote(json.dumps({"input": chosen.input}, separators=(",", ":")))
-    return f"curl -s -X POST {url} -H 'Content-Type: application/json' -d {body}"
+    authorization = shlex.quote(f"Authorization: Bearer {key}") if key else '"Authorization: Bearer $KILN_KEY"'
+    return f"curl -s -X POST {url} -H {authorization} -H 'Content-Type: application/json' -d {body}"

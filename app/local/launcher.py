@@ -11,9 +11,10 @@ from pathlib import Path
 
 from app.addresses import flower_socket
 from app.local import checks
+from app.local.administrator import administrator_of
 from app.local.children import adopt_orphans, kill_orphans, orphans, spawn
 from app.local.errors import HomeInUse, LocalError, StepFailed, from_os_error
-from app.local.examples import ExampleRecord, curl_line
+from app.local.examples import Example, ExampleRecord, curl_line
 from app.local.locks import FileLock
 from app.local.logfiles import rotated, tail
 from app.local.postgres import EmbeddedPostgres
@@ -82,6 +83,7 @@ class Launcher:
         self._postgres = EmbeddedPostgres(launch.home) if launch.embedded else None
         self._postgres_backoff = Backoff()
         self._strangers: list[int] | None = None
+        self._is_first_start = False
         self._supervisor = Supervisor(
             launch.processes,
             logs=self._logs,
@@ -118,6 +120,8 @@ class Launcher:
         self._strangers = adopt_orphans()
         with self._progress.step("postgresql") as names:
             names.append(self._start_database())
+        known = administrator_of(self._launch.home, self._launch.database_url)
+        self._is_first_start = known is None
         if self._launch.release:
             with self._progress.step("schema"):
                 self._run_once("release", self._launch.release, "The schema could not be brought up to date.")
@@ -196,7 +200,16 @@ class Launcher:
         self._progress.plain(f"\nKiln is ready: {base}   (API: {base}/docs, logs: {self._logs}, Ctrl-C stops it)")
         if self._has_flower:
             self._progress.plain(f"Flower: {base}/flower")
-        if line := curl_line(base, examples or []):
+        self._introduce(base, examples or [])
+
+    def _introduce(self, base: str, examples: list[Example]) -> None:
+        """How to sign in, and a first request that works as it stands."""
+        known = administrator_of(self._launch.home, self._launch.database_url)
+        if known is not None and self._is_first_start and known.password is not None:
+            self._progress.plain(f"Sign in as {known.email} with the password {known.password}")
+        elif known is not None:
+            self._progress.plain(f"Sign in as {known.email}; {self._launch.home / 'administrator.json'} has the rest")
+        if line := curl_line(base, examples, None if known is None else known.key):
             self._progress.plain(f"Try it:\n  {line}")
 
     def _watch(self) -> None:

@@ -11,6 +11,7 @@ from app.operations import service
 from app.operations.domain import EventFilter
 from app.operations.schemas import EventPage, EventQuery, MessagePage, QueuePage, WorkerPage
 from app.operations.service import UnknownQueue
+from app.rules import Role, Scope, rule
 
 blueprint = ResourceBlueprint("operations", __name__, description="For operators.")
 
@@ -24,6 +25,7 @@ PROBLEMS = {UnknownQueue: "not_found"}
 class Queues(MethodView):
     """All queues."""
 
+    @rule(Scope.OPERATIONS_READ, role=Role.ADMIN)
     @blueprint.response(200, QueuePage)
     def get(self) -> dict[str, Any]:
         """List the queues with what waits in them."""
@@ -34,6 +36,7 @@ class Queues(MethodView):
 class Workers(MethodView):
     """All workers."""
 
+    @rule(Scope.OPERATIONS_READ, role=Role.ADMIN)
     @blueprint.response(200, WorkerPage)
     def get(self) -> dict[str, Any]:
         """List the workers that were heard of within the hour."""
@@ -44,6 +47,7 @@ class Workers(MethodView):
 class Events(MethodView):
     """What happened."""
 
+    @rule(Scope.OPERATIONS_READ, role=Role.ADMIN)
     @blueprint.arguments(EventQuery, location="query")
     @blueprint.response(200, EventPage)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +67,7 @@ class Events(MethodView):
 class Messages(MethodView):
     """The messages of one queue."""
 
+    @rule(Scope.OPERATIONS_READ, role=Role.ADMIN)
     @blueprint.arguments(PageQuery, location="query")
     @blueprint.response(200, MessagePage)
     def get(self, query: dict[str, Any], name: str) -> dict[str, Any]:

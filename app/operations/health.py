@@ -7,23 +7,27 @@ from flask import Blueprint
 
 from app.http.blueprints import platform
 from app.operations import service
+from app.rules import rule
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/health")
+@rule(is_open=True)
 def health() -> dict[str, str]:
     """The service is up."""
     return {"status": "UP"}
 
 
 @blueprint.get("/livez")
+@rule(is_open=True)
 def livez() -> dict[str, str]:
     """This process lives."""
     return {"status": "UP"}
 
 
 @blueprint.get("/readyz")
+@rule(is_open=True)
 def readyz() -> tuple[dict[str, Any], int]:
     """Whether requests will be served: the database, its schema, and a worker for each queue are there.
 

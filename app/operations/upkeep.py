@@ -17,6 +17,8 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.accounts import credentials
+from app.audit import service as audit
 from app.logs import configure_logs, log_context
 from app.operations import queries
 from app.platform import Platform
@@ -52,6 +54,17 @@ def keep_events(connection: Connection, settings: Settings) -> None:
     queries.drop_events(connection, today - timedelta(days=settings.event_days))
 
 
+def keep_audit(connection: Connection, _settings: Settings) -> None:
+    """Partitions for the acts of this month and the next one, and none for those that are old."""
+    month = datetime.now(UTC).date().replace(day=1)
+    audit.keep(connection, month, (month + timedelta(days=32)).replace(day=1))
+
+
+def forget_ended(connection: Connection, _settings: Settings) -> None:
+    """Sessions and keys that have ended."""
+    credentials.forget_ended(connection)
+
+
 def purge_deleted(connection: Connection, _settings: Settings) -> None:
     """What deleted functions left behind."""
     while queries.purge_executions(connection, limit=PURGE_BATCH):
@@ -72,6 +85,8 @@ class Chore:
 CHORES = (
     Chore("partitions", 3600, create_partitions),
     Chore("events", 3600, keep_events),
+    Chore("audit", 3600, keep_audit),
+    Chore("credentials", 60, forget_ended),
     Chore("purge", 60, purge_deleted),
 )
 

@@ -109,13 +109,18 @@ def new_flower(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
 class Client:
     """A REST client."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, key: str) -> None:
+        self.address, self._key = address, key
         self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {key}"
 
     def __call__(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """One request."""
         return self._session.request(method, self.address + path, timeout=90, **kwargs)
+
+    def another(self) -> "Client":
+        """The same user on a connection of its own."""
+        return Client(self.address, self._key)
 
     def register(self, name: str, language: str, source: str, **members: Any) -> str:
         """Register a function; answers its id."""
@@ -151,9 +156,9 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[LocalProcess]:
 
 
 @pytest.fixture
-def api(web: LocalProcess) -> Iterator[Client]:
-    """A client of it."""
-    client = Client(f"http://127.0.0.1:{web.environment['PORT']}")
+def api(web: LocalProcess, template: tuple[str, str]) -> Iterator[Client]:
+    """A client of it: the first administrator."""
+    client = Client(f"http://127.0.0.1:{web.environment['PORT']}", template[1])
     _await(client)
     yield client
     client.close()

@@ -88,7 +88,7 @@ def test_a_child_is_replaced_after_so_many_tasks_and_nothing_is_lost(
         batch = api("POST", f"{url}/execute-batch", json={"inputs": list(range(1000, 1100))})
         assert batch.status_code == 202
         answers = list(
-            threads.map(lambda number: Client(api.address)("POST", f"{url}/execute", json={"input": number}), range(40))
+            threads.map(lambda number: api.another()("POST", f"{url}/execute", json={"input": number}), range(40))
         )
         until(lambda: rows("SELECT FROM executions WHERE completed_at IS NULL") == [])
     # Then every one was run, once

@@ -86,7 +86,7 @@ def test_writers_of_one_function_come_one_after_the_other(api: Client) -> None:
     function_id = api.register("shared", "wat", "(module)")
     addresses = [f"/functions/{function_id}"] * 8
     with ThreadPoolExecutor(8) as threads:
-        clients = [Client(api.address) for _ in addresses]
+        clients = [api.another() for _ in addresses]
         answers = threads.map(
             lambda n: clients[n]("PUT", addresses[n], json={"language": "wat", "source": f"(module) ;; {n}"}), range(8)
         )

@@ -8,17 +8,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import validate
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.factory import create_app
 from app.settings import load_settings
 from tests.api.answers import registered_ready
 from tests.workbench import Workbench
 
+BEYOND_THE_SCHEMA = {"unknown_reference", "password_refused", "wrong_password", "expiry_refused"}
+
 
 def operations() -> list[tuple[str, str]]:
-    """Every path and method of the document; reading it needs no database."""
+    """Every path and method of the document; making it needs no database."""
     app = create_app(load_settings({"DATABASE_URL": "postgresql://nobody@/none", "KILN_SECRET_KEY": "x" * 32}))
-    paths: dict[str, dict[str, Any]] = app.test_client().get("/openapi.json").get_json()["paths"]
+    paths: dict[str, dict[str, Any]] = app.extensions["kiln.api"].spec.to_dict()["paths"]
     methods = {"get", "put", "post", "delete", "patch"}
     return [(path, method) for path, item in paths.items() for method in item if method in methods]
 
@@ -43,11 +46,15 @@ def test_every_operation_answers_as_documented(
     app: Flask, client: FlaskClient, workbench: Workbench, path: str, method: str
 ) -> None:
     registered_ready(client, workbench)
-    operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method.upper()]
+    headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+    operation = schemathesis.openapi.from_wsgi("/openapi.json", app, headers=headers)[path][method.upper()]
 
     @given(case=operation.as_strategy())
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     def answers_as_documented(case: schemathesis.Case) -> None:
-        case.call_and_validate()
+        response = case.call(headers=headers)
+        # What a schema cannot say: which rows there are, what time it is, and which passwords are known.
+        refused = response.status_code == 422 and response.json()["code"] in BEYOND_THE_SCHEMA
+        case.validate_response(response, excluded_checks=[positive_data_acceptance] if refused else [])
 
     answers_as_documented()

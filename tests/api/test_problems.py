@@ -6,9 +6,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.accounts.tokens import new_key
 from app.factory import create_app
 from app.settings import Settings
 from tests.api.answers import assert_problem
+from tests.conftest import with_key
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,8 @@ def test_a_correlation_id_that_could_forge_a_log_line_is_replaced(client: FlaskC
 
 
 def test_a_database_that_is_away_is_unavailable_and_nothing_was_accepted(settings: Settings) -> None:
-    away = create_app(replace(settings, database_url="postgresql://nobody@/none?host=/nonexistent")).test_client()
+    app = create_app(replace(settings, database_url="postgresql://nobody@/none?host=/nonexistent"))
+    away = with_key(app, new_key())
     response = away.get("/functions")
     assert_problem(response, "unavailable")
     assert int(response.headers["Retry-After"]) > 0

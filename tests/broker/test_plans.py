@@ -21,6 +21,8 @@ from kombu import Connection
 from sqlalchemy import Connection as Database
 from sqlalchemy import create_engine
 
+from app.accounts.domain import Principal
+from app.audit.domain import Actor
 from app.broker import Delivery, dying, register_transport, settle, statements
 from app.broker.channel import Channel
 from app.broker.events import EventReader
@@ -32,6 +34,7 @@ from app.executions.queries import Claimed
 from app.functions import queries as functions
 from app.operations import queries as operations
 from app.operations.domain import EventFilter
+from app.rules import Role
 from tests.broker.planning import Mode, Plan, Recorder, Statement, explain
 
 FILL = (Path(__file__).parent / "million.sql").read_text()
@@ -147,10 +150,13 @@ def renew(worker: Worker) -> None:
     transport.renew()
 
 
+SOMEBODY = Principal(uuid4(), "somebody@example.org", "Somebody", Role.DEV, frozenset({uuid4()}), Actor())
+
+
 def submit(worker: Worker) -> None:
     """Accept an execution."""
     submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
-    executions.submit(worker.database, submission, queue="execute", priority=6, payload="{}")
+    executions.submit(worker.database, SOMEBODY, submission, queue="execute", priority=6, payload="{}")
 
 
 def finish_group(worker: Worker) -> None:
@@ -232,7 +238,7 @@ CASES = [
     Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
     Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
     Case("CANCEL_ALL", lambda w: executions.cancel_all(w.database, FUNCTION), {"_function_id_id_idx"}),
-    Case("FIND", lambda w: executions.find(w.database, w.execution), {"_pkey", "pk_functions"}),
+    Case("FIND", lambda w: executions.find_visible(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
     Case("ENDED", lambda w: executions.ended(w.database, [w.execution]), {"_pkey"}),
     Case("INPUT", lambda w: executions.input_of(w.database, w.execution), {"_pkey"}),
     Case(

@@ -19,8 +19,8 @@ _PACE_SECONDS = 0.02
 class Clients:
     """Many clients of one web server, which execute one function in the background."""
 
-    def __init__(self, address: str, ledger: Ledger) -> None:
-        self.address = address
+    def __init__(self, address: str, key: str, ledger: Ledger) -> None:
+        self.address, self._key = address, key
         self.problems: list[str] = []
         """Answers that no client should get."""
         self._ledger = ledger
@@ -80,5 +80,6 @@ class Clients:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
+            self._local.session.headers["Authorization"] = f"Bearer {self._key}"
         session: requests.Session = self._local.session
         return session

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
+from app.accounts import first
 from app.factory import create_app
 from app.functions import service
 from app.functions.domain import FunctionLimits
@@ -17,11 +18,11 @@ from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import load_settings
 from tests.chaos import oracle, promises
-from tests.chaos.installation import Install, Installation, environment_for
+from tests.chaos.installation import Install, Installation, Prepared, environment_for
 from tests.chaos.oracle import Verdict
 from tests.chaos.report import PAGE, Figures, Promise, page
 from tests.chaos.scale import Scale
-from tests.conftest import migrate
+from tests.conftest import release
 from tests.programs import LOOP, NAP
 from tests.workbench import Workbench
 
@@ -76,7 +77,13 @@ def prepare(url: str, home: Path) -> dict[str, str]:
     for name, source in _FUNCTIONS.items():
         code = Code("wat", source.encode())
         function, _ = service.register(
-            platform, name=name, description="", code=code, limits=limits, correlation_id="chaos"
+            platform,
+            first.program(platform),
+            name=name,
+            description="",
+            code=code,
+            limits=limits,
+            correlation_id="chaos",
         )
         ids[name] = str(function.id)
     with Workbench(platform) as workbench:
@@ -86,30 +93,32 @@ def prepare(url: str, home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
-    """The name of a database to copy, and the ids of its functions."""
+def prepared(
+    new_database: Callable[[], str], template: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
+    """What most installations are copies of."""
     url = new_database()
     ids = prepare(url, tmp_path_factory.mktemp("chaos-home"))
-    return psycopg.conninfo.conninfo_to_dict(url)["dbname"], ids  # type: ignore[return-value]
+    return Prepared(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]), ids, template[1])
 
 
-def copied(server: EmbeddedPostgres, template: str, functions: dict[str, str], tmp_path: Path) -> Installation:
+def copied(server: EmbeddedPostgres, prepared: Prepared, tmp_path: Path) -> Installation:
     """An installation on a copy of a prepared database."""
     name = f"chaos_{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {prepared.database}")
     directory = tmp_path / name
     directory.mkdir()
-    return Installation(server.url(name), directory, functions)
+    return Installation(server.url(name), directory, prepared)
 
 
 @pytest.fixture
-def install(postgres: EmbeddedPostgres, prepared: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Install]:
+def install(postgres: EmbeddedPostgres, prepared: Prepared, tmp_path: Path) -> Iterator[Install]:
     """Makes installations, each with a database and processes of its own."""
     made: list[Installation] = []
 
     def installed() -> Installation:
-        made.append(copied(postgres, *prepared, tmp_path))
+        made.append(copied(postgres, prepared, tmp_path))
         return made[-1]
 
     yield installed
@@ -124,25 +133,24 @@ def kiln(install: Install) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedPostgres, dict[str, str]]]:
+def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedPostgres, Prepared]]:
     """A server as in production, to be killed. Its database `kiln` is to be copied."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("durable")) as server:
         url, home = server.url(), server.home / "home"
-        migrate(url, home)
-        yield server, prepare(url, home)
+        key = release(url, home)
+        yield server, Prepared("kiln", prepare(url, home), key)
 
 
 @pytest.fixture
-def server(durable: tuple[EmbeddedPostgres, dict[str, str]]) -> EmbeddedPostgres:
+def server(durable: tuple[EmbeddedPostgres, Prepared]) -> EmbeddedPostgres:
     """The server to be killed."""
     return durable[0]
 
 
 @pytest.fixture
-def durable_kiln(durable: tuple[EmbeddedPostgres, dict[str, str]], tmp_path: Path) -> Iterator[Installation]:
+def durable_kiln(durable: tuple[EmbeddedPostgres, Prepared], tmp_path: Path) -> Iterator[Installation]:
     """One installation on it."""
-    server, functions = durable
-    installation = copied(server, "kiln", functions, tmp_path)
+    installation = copied(*durable, tmp_path)
     yield installation
     installation.close()
 

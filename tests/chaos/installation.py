@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,22 @@ def environment_for(url: str, home: Path) -> dict[str, str]:
     }
 
 
-class Installation:
-    """A Kiln whose web server and workers are processes. `functions` are the ids of its functions by name."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A database to be copied: its name, the ids of its functions by name, and the first administrator's key."""
 
-    def __init__(self, url: str, directory: Path, functions: Mapping[str, str]) -> None:
+    database: str
+    functions: Mapping[str, str]
+    key: str
+
+
+class Installation:
+    """A Kiln whose web server and workers are processes, on a copy of what was prepared."""
+
+    def __init__(self, url: str, directory: Path, prepared: Prepared) -> None:
         self.url = url
         self.directory = directory
-        self.functions = functions
+        self.functions, self.key = prepared.functions, prepared.key
         self.environment = environment_for(url, directory / "home")
         self.settings = load_settings(self.environment)
         self.ledger = Ledger(directory / "ledger.tsv")
@@ -58,7 +68,7 @@ class Installation:
     def clients(self) -> Clients:
         """Clients of a web server, which is started when they are first asked for."""
         if self._clients is None:
-            self._clients = Clients(self.fleet.web(), self.ledger)
+            self._clients = Clients(self.fleet.web(), self.key, self.ledger)
         return self._clients
 
     def submit(self, values: list[int] | list[str] | range, *, function: str = "nap", clients: int = 4) -> None:

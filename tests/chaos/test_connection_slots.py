@@ -63,7 +63,8 @@ def resumed(kiln: Installation, *, seconds: float) -> float:
 
 def refused(kiln: Installation) -> None:
     """What clients and load balancers are told meanwhile."""
-    response = requests.get(f"{kiln.clients.address}/functions", timeout=30)
+    headers = {"Authorization": f"Bearer {kiln.key}"}
+    response = requests.get(f"{kiln.clients.address}/functions", headers=headers, timeout=30)
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Retry-After"]

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from app.accounts import first as first_administrator
 from app.broker import Delivery, Keeper
 from app.executions import service, turns
 from app.executions.domain import Finish, Submission
@@ -122,7 +123,7 @@ def test_nothing_is_taken_along_while_somebody_waits(
     assert message is not None
     # When somebody begins to wait while a background execution runs
     awaited = Submission(new_id(), UUID(function["id"]), "1", "c", waiter="somebody")
-    service.submit(platform, awaited)
+    service.submit(platform, first_administrator.program(platform), awaited)
     first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
     Turns(platform, child.modules, child.keeper, lambda _one: nullcontext(), lambda *_: None).take(first)
     # Then the child goes back at once, and what somebody waits for is the next

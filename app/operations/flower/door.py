@@ -11,6 +11,7 @@ from app.addresses import flower_socket
 from app.http.blueprints import platform
 from app.http.correlation import HEADER, correlation_id
 from app.operations.flower.upstream import FlowerConnection, FlowerError
+from app.rules import Role, Scope, rule
 
 blueprint = Blueprint("flower", __name__)
 
@@ -57,6 +58,7 @@ _CHUNK_BYTES: Final = 65_536
 
 @blueprint.route("/flower", methods=METHODS)
 @blueprint.route("/flower/<path:page>", methods=METHODS)
+@rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="operations.flower", has_token=False)
 def flower(page: str = "") -> Response:
     """What Flower answers."""
     connection = FlowerConnection(flower_socket(platform().settings.home))

@@ -1,0 +1,361 @@
+"""`/users`, `/groups`, `/me`, `/sessions`, `/api-keys`: people, and what lets them in."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, jsonify, make_response, request, url_for
+from flask.views import MethodView
+
+from app.accounts import credentials, domain, people
+from app.accounts.guard import actor, caller, csrf_token, delete_cookie, set_cookie
+from app.accounts.schemas import (
+    GroupCreate,
+    GroupPage,
+    GroupRead,
+    GroupWrite,
+    KeyCreate,
+    KeyMade,
+    KeyPage,
+    KeyQuery,
+    KeyRead,
+    KeyRotate,
+    MemberAdd,
+    OfUser,
+    OwnRead,
+    OwnWrite,
+    SessionBegun,
+    SessionPage,
+    SignIn,
+    UserCreate,
+    UserPage,
+    UserRead,
+    UserWrite,
+    as_group,
+    as_key,
+    as_session,
+    as_user,
+)
+from app.accounts.tokens import csrf_token as csrf_token_of
+from app.audit.domain import Via
+from app.http.blueprints import ResourceBlueprint, platform
+from app.http.cursors import PageQuery, paged
+from app.rules import Role, Scope, rule
+
+blueprint = ResourceBlueprint("accounts", __name__, description="People, and what lets them in.")
+
+LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
+
+#: What the errors of this package are on the wire.
+PROBLEMS = {
+    domain.Unauthenticated: "unauthenticated",
+    domain.SignInFailed: "sign_in_failed",
+    domain.Forbidden: "forbidden",
+    domain.ScopeMissing: "scope_missing",
+    domain.NotFound: "not_found",
+    domain.UnknownReference: "unknown_reference",
+    domain.EmailTaken: "email_taken",
+    domain.GroupNameTaken: "name_taken",
+    domain.LastAdministrator: "last_administrator",
+    domain.PasswordRefused: "password_refused",
+    domain.WrongPassword: "wrong_password",
+    domain.ExpiryRefused: "expiry_refused",
+    domain.TooManyAttempts: "too_many_attempts",
+}
+
+
+@blueprint.route("/users")
+class Users(MethodView):
+    """Everybody."""
+
+    @rule(Scope.PEOPLE_READ)
+    @blueprint.arguments(PageQuery, location="query")
+    @blueprint.response(200, UserPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List users, newest first."""
+        page = paged(
+            lambda before, limit: people.users(platform(), before=before, limit=limit), query, lambda one: one.user.id
+        )
+        return page | {"items": [as_user(one) for one in page["items"]]}
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.create")
+    @blueprint.arguments(UserCreate)
+    @blueprint.response(201, UserRead, headers=LOCATED)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Make an account."""
+        person = people.create_user(
+            platform(),
+            actor(),
+            email=body["email"],
+            name=body["name"],
+            role=body["role"],
+            password=body.get("password"),
+        )
+        return as_user(person), 201, {"Location": url_for("accounts.OneUser", user_id=person.user.id)}
+
+
+@blueprint.route("/users/<id:user_id>")
+class OneUser(MethodView):
+    """Somebody."""
+
+    @rule(Scope.PEOPLE_READ)
+    @blueprint.response(200, UserRead)
+    def get(self, user_id: UUID) -> dict[str, Any]:
+        """Read a user."""
+        return as_user(people.user(platform(), user_id))
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.update")
+    @blueprint.arguments(UserWrite)
+    @blueprint.response(200, UserRead)
+    def patch(self, body: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+        """Change a user. Whoever is disabled or gets another password is signed out everywhere, at once."""
+        return as_user(people.change_user(platform(), actor(), user_id, body))
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.delete")
+    @blueprint.response(204)
+    def delete(self, user_id: UUID) -> None:
+        """Delete a user with their sessions and keys. What was shared with them alone is then shared with nobody."""
+        people.delete_user(platform(), actor(), user_id)
+
+
+@blueprint.route("/me")
+class Me(MethodView):
+    """Oneself."""
+
+    @rule()
+    @blueprint.response(200, OwnRead)
+    def get(self) -> dict[str, Any]:
+        """Read oneself."""
+        return _own(people.user(platform(), caller().user_id))
+
+    @rule(Scope.ACCOUNT_WRITE, action="user.update")
+    @blueprint.arguments(OwnWrite)
+    @blueprint.response(200, OwnRead)
+    def patch(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Change one's name or password. A new password ends one's other sessions."""
+        current_password = body.pop("current_password", None)
+        return _own(people.change_own(platform(), caller(), body, current_password=current_password))
+
+
+@blueprint.route("/groups")
+class Groups(MethodView):
+    """All groups."""
+
+    @rule(Scope.PEOPLE_READ)
+    @blueprint.arguments(PageQuery, location="query")
+    @blueprint.response(200, GroupPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List groups, newest first."""
+        page = paged(
+            lambda before, limit: people.groups(platform(), before=before, limit=limit), query, lambda one: one.id
+        )
+        return page | {"items": [as_group(one) for one in page["items"]]}
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.create")
+    @blueprint.arguments(GroupCreate)
+    @blueprint.response(201, GroupRead, headers=LOCATED)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Make a group."""
+        group = people.create_group(platform(), actor(), name=body["name"], description=body.get("description", ""))
+        return as_group(group), 201, {"Location": url_for("accounts.OneGroup", group_id=group.id)}
+
+
+@blueprint.route("/groups/<id:group_id>")
+class OneGroup(MethodView):
+    """One group."""
+
+    @rule(Scope.PEOPLE_READ)
+    @blueprint.response(200, GroupRead)
+    def get(self, group_id: UUID) -> dict[str, Any]:
+        """Read a group."""
+        return as_group(people.group(platform(), group_id))
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.update")
+    @blueprint.arguments(GroupWrite)
+    @blueprint.response(200, GroupRead)
+    def patch(self, body: dict[str, Any], group_id: UUID) -> dict[str, Any]:
+        """Change a group's name or description."""
+        return as_group(people.change_group(platform(), actor(), group_id, body))
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.delete")
+    @blueprint.response(204)
+    def delete(self, group_id: UUID) -> None:
+        """Delete a group. What was shared with it alone is then shared with nobody."""
+        people.delete_group(platform(), actor(), group_id)
+
+
+@blueprint.route("/groups/<id:group_id>/members")
+class Members(MethodView):
+    """Who is in a group."""
+
+    @rule(Scope.PEOPLE_READ)
+    @blueprint.arguments(PageQuery, location="query")
+    @blueprint.response(200, UserPage)
+    def get(self, query: dict[str, Any], group_id: UUID) -> dict[str, Any]:
+        """List the users in a group, newest first."""
+
+        def fetch(before: UUID | None, limit: int) -> list[people.Person]:
+            return people.members(platform(), group_id, before=before, limit=limit)
+
+        page = paged(fetch, query, lambda one: one.user.id)
+        return page | {"items": [as_user(one) for one in page["items"]]}
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.add_member")
+    @blueprint.arguments(MemberAdd)
+    @blueprint.response(201, UserRead)
+    def post(self, body: dict[str, Any], group_id: UUID) -> Any:
+        """Put a user into a group."""
+        return as_user(people.add_member(platform(), actor(), group_id, body["user_id"])), 201
+
+
+@blueprint.route("/groups/<id:group_id>/members/<id:user_id>")
+class Member(MethodView):
+    """Somebody in a group."""
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.remove_member")
+    @blueprint.response(204)
+    def delete(self, group_id: UUID, user_id: UUID) -> None:
+        """Take a user out of a group: what it gave them ends at once."""
+        people.remove_member(platform(), actor(), group_id, user_id)
+
+
+@blueprint.route("/sessions")
+class Sessions(MethodView):
+    """Browsers that somebody has signed in with."""
+
+    @rule(Scope.ACCOUNT_READ)
+    @blueprint.arguments(OfUser, location="query")
+    @blueprint.response(200, SessionPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List one's sessions, newest first."""
+        current = caller().actor.credential_id
+        found = credentials.sessions(platform(), _whose(query))
+        return {"items": [as_session(one, is_current=one.id == current) for one in found], "next_cursor": None}
+
+    @rule(is_open=True)
+    @blueprint.arguments(SignIn)
+    @blueprint.response(201, SessionBegun, headers=LOCATED)
+    def post(self, body: dict[str, Any]) -> Response:
+        """Sign in: the answer's cookie lets the browser in."""
+        begun = credentials.sign_in(
+            platform(),
+            actor(),
+            email=body["email"],
+            password=body["password"],
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+        shown = as_session(begun.session, is_current=True)
+        shown["csrf_token"] = csrf_token_of(platform().settings.secret_key, begun.session.id)
+        response = make_response(jsonify(SessionBegun().dump(shown)), 201)
+        response.headers["Location"] = url_for("accounts.OneSession", session_id=begun.session.id)
+        set_cookie(response, begun.token)
+        return response
+
+
+@blueprint.route("/sessions/current")
+class CurrentSession(MethodView):
+    """What lets one in."""
+
+    @rule(Scope.ACCOUNT_WRITE, action="session.delete")
+    @blueprint.response(204)
+    def delete(self) -> Response:
+        """Sign out."""
+        if caller().actor.via is not Via.SESSION:
+            raise domain.NotFound
+        return _ended(caller().actor.credential_id)
+
+
+@blueprint.route("/sessions/<id:session_id>")
+class OneSession(MethodView):
+    """One session."""
+
+    @rule(Scope.ACCOUNT_WRITE, action="session.delete")
+    @blueprint.response(204)
+    def delete(self, session_id: UUID) -> Response:
+        """End a session."""
+        return _ended(session_id)
+
+
+@blueprint.route("/api-keys")
+class ApiKeys(MethodView):
+    """What one's programs sign in with."""
+
+    @rule(Scope.ACCOUNT_READ)
+    @blueprint.arguments(KeyQuery, location="query")
+    @blueprint.response(200, KeyPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List one's keys, newest first."""
+        user_id = _whose(query)
+
+        def fetch(before: UUID | None, limit: int) -> Any:
+            return credentials.api_keys(platform(), user_id, before=before, limit=limit)
+
+        page = paged(fetch, query, lambda one: one.id)
+        return page | {"items": [as_key(one) for one in page["items"]]}
+
+    @rule(Scope.ACCOUNT_WRITE, action="api_key.create")
+    @blueprint.arguments(KeyCreate)
+    @blueprint.response(201, KeyMade, headers=LOCATED)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Make a key. Its text is in this answer and nowhere else."""
+        key, text = credentials.create_key(
+            platform(),
+            caller(),
+            name=body["name"],
+            scopes=body.get("scopes"),
+            expires_at=body.get("expires_at"),
+        )
+        location = url_for("accounts.OneApiKey", key_id=key.id)
+        return as_key(key) | {"key": text}, 201, {"Location": location, "Cache-Control": "no-store"}
+
+
+@blueprint.route("/api-keys/<id:key_id>")
+class OneApiKey(MethodView):
+    """One key."""
+
+    @rule(Scope.ACCOUNT_READ)
+    @blueprint.response(200, KeyRead)
+    def get(self, key_id: UUID) -> dict[str, Any]:
+        """Read a key, without its text."""
+        return as_key(credentials.api_key(platform(), caller(), key_id))
+
+    @rule(Scope.ACCOUNT_WRITE, action="api_key.delete")
+    @blueprint.response(204)
+    def delete(self, key_id: UUID) -> None:
+        """Revoke a key, at once."""
+        credentials.revoke_key(platform(), caller(), key_id)
+
+
+@blueprint.route("/api-keys/<id:key_id>/rotate")
+class RotatedApiKey(MethodView):
+    """The act of giving a key another text."""
+
+    @rule(Scope.ACCOUNT_WRITE, action="api_key.rotate")
+    @blueprint.arguments(KeyRotate)
+    @blueprint.response(200, KeyMade)
+    def post(self, body: dict[str, Any], key_id: UUID) -> Any:
+        """Give a key of one's own another text; the old one is good for `overlapSeconds` more."""
+        key, text = credentials.rotate_key(platform(), caller(), key_id, overlap_seconds=body["overlap_seconds"])
+        return as_key(key) | {"key": text}, 200, {"Cache-Control": "no-store"}
+
+
+def _own(person: people.Person) -> dict[str, Any]:
+    return as_user(person) | {"scopes": sorted(caller().scopes), "csrf_token": csrf_token()}
+
+
+def _whose(query: dict[str, Any]) -> UUID:
+    """Whose credentials are asked for; others' only by administrators."""
+    asked: UUID | None = query["userId"]
+    if asked is None or asked == caller().user_id:
+        return caller().user_id
+    if not caller().is_admin:
+        raise domain.Forbidden
+    return people.user(platform(), asked).user.id
+
+
+def _ended(session_id: UUID | None) -> Response:
+    assert session_id is not None  # noqa: S101 - for the type checker: a session has an id
+    credentials.end_session(platform(), caller(), session_id)
+    response = make_response("", 204)
+    if session_id == caller().actor.credential_id:
+        delete_cookie(response)
+    return response

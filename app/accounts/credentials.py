@@ -1,0 +1,275 @@
+"""The verbs of what lets somebody in: sign in and out, make, rotate and revoke keys, tell whose a token is."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from app.accounts import passwords, queries, tokens
+from app.accounts.domain import (
+    KEY_DAYS,
+    MOST_KEY_DAYS,
+    ExpiryRefused,
+    NotFound,
+    Principal,
+    ScopeMissing,
+    SignInFailed,
+    TooManyAttempts,
+)
+from app.accounts.models import ApiKey, Token, User, UserSession
+from app.audit.domain import Act, Actor, Outcome, Via
+from app.audit.service import record, record_alone
+from app.identity import new_id
+from app.platform import Platform
+from app.rules import EVERY_SCOPE, Role, Scope
+
+#: A session ends when it was not seen for so long, and at its end in any case.
+IDLE: Final = timedelta(minutes=30)
+ABSOLUTE: Final = timedelta(hours=12)
+_MOST_SESSIONS: Final = 20
+#: Requests that were sent with a session's old name when it got another one are answered still.
+_ROTATION_GRACE: Final = timedelta(seconds=10)
+
+_LONGEST_USER_AGENT: Final = 300
+
+#: Attempts to sign in: one comes back every so often, and so many may be made at once. Those at one account from one
+#: address; all from one address; all at one account from addresses that it has never signed in from.
+_PAIR: Final = timedelta(seconds=12), 5
+_ADDRESS: Final = timedelta(seconds=3), 20
+_ACCOUNT: Final = timedelta(seconds=6), 30
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Whose token it is. `is_to_rotate`: the session is to get another name; `renew` gives it."""
+
+    principal: Principal
+    session_id: UUID | None
+    is_to_rotate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session and its name, which is shown this once."""
+
+    session: UserSession
+    token: str
+    user: User
+
+
+def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) -> Authenticated | None:
+    """Whose token this is, if it lets anybody in. A key is never taken for a session, nor a session for a key."""
+    if is_key and not tokens.is_key(token):
+        return None
+    with platform.database.statement() as connection:
+        found = queries.authenticate(connection, tokens.digest_of(token), idle=IDLE)
+    if found is None or is_key != (found.session_id is None):
+        return None
+    known = Actor(
+        user_id=found.user_id,
+        name=found.email,
+        via=Via.API_KEY if is_key else Via.SESSION,
+        credential_id=found.api_key_id if is_key else found.session_id,
+        address=actor.address,
+        correlation_id=actor.correlation_id,
+    )
+    principal = Principal(
+        user_id=found.user_id,
+        email=found.email,
+        name=found.name,
+        role=Role(found.role),
+        groups=frozenset(found.groups),
+        actor=known,
+        scopes=EVERY_SCOPE if found.scopes is None else frozenset(map(Scope, found.scopes)) & EVERY_SCOPE,
+    )
+    return Authenticated(principal, found.session_id, bool(found.is_to_rotate) and not found.is_replaced)
+
+
+def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user_agent: str) -> SignedIn:
+    """Begin a session. Raises SignInFailed, always after the same work, and TooManyAttempts."""
+    email = email.lower()
+    _take_turn(platform, email, actor.address or "")
+    with platform.database.transaction() as session:
+        user = queries.user_by_email(session, email)
+    is_right = passwords.hashing().verify(password, None if user is None else user.password)
+    if user is None or not is_right or not user.enabled:
+        who = None if user is None else user.id
+        record_alone(platform, actor, Act("session.create", who, after={"email": email}, outcome=Outcome.REFUSED))
+        raise SignInFailed
+    rehashed = passwords.hashing().hash(password) if passwords.hashing().is_outdated(user.password or "") else None
+    with platform.database.transaction() as session:
+        found = queries.lock_user(session, user.id)
+        if found is None or not found.enabled:
+            raise SignInFailed
+        if rehashed is not None:
+            found.password = rehashed
+        return begin_session(session, found, actor, user_agent=user_agent)
+
+
+def begin_session(session: Session, user: User, actor: Actor, *, user_agent: str) -> SignedIn:
+    """Sign a user in, in the caller's transaction: who they are was proved before. The oldest sessions make room."""
+    now = queries.now(session)
+    queries.end_oldest_sessions(session, user.id, but=_MOST_SESSIONS - 1)
+    begun = UserSession(
+        id=new_id(),
+        user_id=user.id,
+        address=actor.address,
+        user_agent=user_agent[:_LONGEST_USER_AGENT],
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + ABSOLUTE,
+        is_to_rotate=False,
+    )
+    user.last_sign_in_at = now
+    token = tokens.new_session()
+    session.add(begun)
+    session.flush()
+    session.add(Token(digest=tokens.digest_of(token), session_id=begun.id))
+    known = Actor(user.id, user.email, Via.SESSION, begun.id, actor.address, actor.correlation_id)
+    record(session, known, Act("session.create", begun.id))
+    return SignedIn(begun, token, user)
+
+
+def renew(platform: Platform, session_id: UUID) -> str | None:
+    """Give a session another name where it is to have one; the old one is good for a few seconds more."""
+    with platform.database.transaction() as session:
+        if not queries.is_still_to_rotate(session, session_id):
+            return None
+        queries.replace_tokens(session, grace=_ROTATION_GRACE, session_id=session_id, api_key_id=None)
+        token = tokens.new_session()
+        session.add(Token(digest=tokens.digest_of(token), session_id=session_id))
+        return token
+
+
+def sessions(platform: Platform, user_id: UUID) -> Sequence[UserSession]:
+    """A user's sessions, newest first."""
+    with platform.database.transaction() as session:
+        return queries.sessions(session, user_id)
+
+
+def end_session(platform: Platform, principal: Principal, session_id: UUID) -> None:
+    """Sign out. Others' sessions are not there, but for administrators."""
+    with platform.database.transaction() as session:
+        found = session.get(UserSession, session_id, with_for_update=True)
+        if found is None or not _is_theirs(principal, found.user_id):
+            raise NotFound
+        session.delete(found)
+        record(session, principal.actor, Act("session.delete", session_id, before={"userId": found.user_id}))
+
+
+def create_key(
+    platform: Platform,
+    principal: Principal,
+    *,
+    name: str,
+    scopes: Collection[Scope] | None,
+    expires_at: datetime | None,
+) -> tuple[ApiKey, str]:
+    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it."""
+    wanted = principal.scopes if scopes is None else frozenset(scopes)
+    _check_scopes(principal, wanted)
+    with platform.database.transaction() as session:
+        now = queries.now(session)
+        expires_at = expires_at or now + timedelta(days=KEY_DAYS)
+        if not now < expires_at <= now + timedelta(days=MOST_KEY_DAYS):
+            raise ExpiryRefused(MOST_KEY_DAYS)
+        text = tokens.new_key()
+        made = ApiKey(
+            id=new_id(),
+            user_id=principal.user_id,
+            name=name,
+            hint=tokens.hint_of(text),
+            scopes=sorted(wanted),
+            created_at=now,
+            expires_at=expires_at,
+        )
+        queries.keep_key(session, made, text)
+        record(session, principal.actor, Act("api_key.create", made.id, after=_state(made)))
+        return made, text
+
+
+def api_keys(platform: Platform, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[ApiKey]:
+    """A user's newest keys before an id."""
+    with platform.database.transaction() as session:
+        return queries.api_keys(session, user_id, before=before, limit=limit)
+
+
+def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
+    """One key; others' are not there, but for administrators."""
+    with platform.database.transaction() as session:
+        found = session.get(ApiKey, key_id)
+        if found is None or not _is_theirs(principal, found.user_id):
+            raise NotFound
+        return found
+
+
+def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overlap_seconds: int) -> tuple[ApiKey, str]:
+    """Give a key of one's own another text; the old one is good for so long more."""
+    with platform.database.transaction() as session:
+        found = queries.lock_api_key(session, key_id)
+        if found is None or found.user_id != principal.user_id:
+            raise NotFound
+        _check_scopes(principal, frozenset(map(Scope, found.scopes)))
+        queries.replace_tokens(session, grace=timedelta(seconds=overlap_seconds), session_id=None, api_key_id=key_id)
+        text = tokens.new_key()
+        session.add(Token(digest=tokens.digest_of(text), api_key_id=key_id))
+        found.hint, found.rotated_at = tokens.hint_of(text), queries.now(session)
+        record(session, principal.actor, Act("api_key.rotate", key_id, after={"overlapSeconds": overlap_seconds}))
+        return found, text
+
+
+def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
+    """End a key at once."""
+    with platform.database.transaction() as session:
+        found = queries.lock_api_key(session, key_id)
+        if found is None or not _is_theirs(principal, found.user_id):
+            raise NotFound
+        session.delete(found)
+        record(session, principal.actor, Act("api_key.delete", key_id, before=_state(found)))
+
+
+def forget_ended(connection: Connection) -> None:
+    """Remove what lets nobody in any more."""
+    queries.forget_ended(connection, idle=IDLE)
+
+
+def _take_turn(platform: Platform, email: str, address: str) -> None:
+    """Raises TooManyAttempts. An account is never closed to an address that it has signed in from."""
+    with platform.database.transaction() as session:
+        connection = session.connection()
+        waits = [
+            queries.take_turn(connection, f"sign-in from {address}", every=_ADDRESS[0], burst=_ADDRESS[1]),
+            queries.take_turn(connection, f"sign-in of {email} from {address}", every=_PAIR[0], burst=_PAIR[1]),
+        ]
+        user = queries.user_by_email(session, email)
+        if user is None or not queries.has_signed_in_from(session, user.id, address):
+            waits.append(queries.take_turn(connection, f"sign-in of {email}", every=_ACCOUNT[0], burst=_ACCOUNT[1]))
+    if max(waits) > 0:
+        raise TooManyAttempts(ceil(max(waits)))
+
+
+def may_be_written(platform: Platform, stranger: Actor) -> bool:
+    """Whether one more refusal of a stranger may be written: they must not fill the database."""
+    name = f"refusal of {stranger.address}"
+    with platform.database.statement() as connection:
+        return queries.take_turn(connection, name, every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
+
+
+def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:
+    """A key makes and renews none that may do more than it may itself."""
+    for scope in sorted(wanted - principal.scopes):
+        raise ScopeMissing(scope)
+
+
+def _is_theirs(principal: Principal, user_id: UUID) -> bool:
+    return principal.is_admin or principal.user_id == user_id
+
+
+def _state(key: ApiKey) -> dict[str, object]:
+    """What the audit shows of a key."""
+    return {"userId": key.user_id, "name": key.name, "scopes": list(key.scopes), "expiresAt": key.expires_at}

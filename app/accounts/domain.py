@@ -1,0 +1,148 @@
+"""Who somebody is, and the one rule of access."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from app.audit.domain import Actor
+from app.rules import EVERY_SCOPE, Role, Scope
+
+#: For how long a key is good where nothing else is said, and at most, and its old text after it got another.
+KEY_DAYS: Final = 90
+MOST_KEY_DAYS: Final = 366
+MOST_OVERLAP_SECONDS: Final = 24 * 3600
+
+
+class Shared(Protocol):
+    """What is shared with users and groups: a function, an environment."""
+
+    @property
+    def allowed_users(self) -> Collection[UUID]:
+        """Users that it is shared with."""
+
+    @property
+    def allowed_groups(self) -> Collection[UUID]:
+        """Groups that it is shared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user of whom we know that it is them, at this moment: their role and groups are read anew for each request."""
+
+    user_id: UUID
+    email: str
+    name: str
+    role: Role
+    groups: frozenset[UUID]
+    actor: Actor
+    """How it is known, as the audit has it."""
+    scopes: frozenset[Scope] = EVERY_SCOPE
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it is an administrator."""
+        return self.role is Role.ADMIN
+
+
+def can_access(user: Principal, resource: Shared) -> bool:
+    """Whether a user may see and use a resource. Nothing is stronger than this: who owns a resource and does not fit
+    is refused like any other, and what follows a resource (its versions and executions) is refused with it.
+    """
+    if user.role is Role.ADMIN:
+        return True
+    if not resource.allowed_users and not resource.allowed_groups:
+        return True
+    return user.user_id in resource.allowed_users or any(group in resource.allowed_groups for group in user.groups)
+
+
+class AccountError(Exception):
+    """Something about an account is not as the caller needs it."""
+
+
+class Unauthenticated(AccountError):
+    """Send an API key as Authorization: Bearer, or sign in."""
+
+
+class SignInFailed(AccountError):
+    """There is no enabled account with this e-mail address and password."""
+
+
+class Forbidden(AccountError):
+    """Your role does not allow this."""
+
+
+class ScopeMissing(AccountError):
+    """The API key may not be used for this."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(f"the API key may not be used for {scope}")
+        self.scope = scope
+
+
+class NotFound(AccountError):
+    """There is no such user, group, session or key."""
+
+
+class UnknownReference(AccountError):
+    """The request names a user or a group that does not exist."""
+
+    def __init__(self, kind: str, missing: UUID, pointer: str) -> None:
+        super().__init__(f"there is no {kind} {missing}")
+        self.pointer = pointer
+
+
+class EmailTaken(AccountError):
+    """Another user has this e-mail address."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"there is already a user with the e-mail address {email}")
+
+
+class GroupNameTaken(AccountError):
+    """Another group has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is already a group named {name}")
+
+
+class LastAdministrator(AccountError):
+    """An installation keeps at least one enabled administrator, and this is the last."""
+
+
+class PasswordRefused(AccountError):
+    """The password is not one that protects an account."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.pointer = "/password"
+
+
+class WrongPassword(AccountError):
+    """The current password is another one."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+        self.pointer = "/currentPassword"
+
+
+class ExpiryRefused(AccountError):
+    """The key would end in the past, or too late."""
+
+    def __init__(self, most_days: int) -> None:
+        super().__init__(f"a key ends in the future, and within {most_days} days")
+        self.pointer = "/expiresAt"
+
+
+class TooManyAttempts(AccountError):
+    """There were too many attempts to sign in."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("too many attempts to sign in; nobody is locked out, so wait and try again")
+        self.retry_after_seconds = retry_after_seconds
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of two states differs."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}

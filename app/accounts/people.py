@@ -1,0 +1,251 @@
+"""The verbs of users and groups. Who may use them is for the edge to say; who did is written with each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.accounts import passwords, queries
+from app.accounts.domain import (
+    EmailTaken,
+    GroupNameTaken,
+    LastAdministrator,
+    NotFound,
+    Principal,
+    UnknownReference,
+    WrongPassword,
+    changed,
+)
+from app.accounts.models import Group, User
+from app.audit.domain import Act, Actor
+from app.audit.service import record
+from app.identity import new_id
+from app.platform import Platform
+from app.rules import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user with the groups that they are in."""
+
+    user: User
+    groups: list[UUID]
+
+
+def create_user(platform: Platform, actor: Actor, *, email: str, name: str, role: Role, password: str | None) -> Person:
+    """Make an account; without a password its user signs in elsewhere, or is given one later."""
+    email = email.lower()
+    hashed = None if password is None else _hashed(password, email, name)
+    try:
+        with platform.database.transaction() as session:
+            now = queries.now(session)
+            user = User(
+                id=new_id(),
+                email=email,
+                name=name,
+                role=role,
+                enabled=True,
+                password=hashed,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(user)
+            session.flush()
+            record(session, actor, Act("user.create", user.id, after=_state(user)))
+            return Person(user, [])
+    except IntegrityError as error:
+        raise EmailTaken(email) from error
+
+
+def user(platform: Platform, user_id: UUID) -> Person:
+    """One user; raises NotFound."""
+    with platform.database.transaction() as session:
+        found = queries.user(session, user_id)
+        if found is None:
+            raise NotFound
+        return Person(found, queries.groups_of(session, [user_id])[user_id])
+
+
+def users(platform: Platform, *, before: UUID | None, limit: int) -> list[Person]:
+    """The newest users before an id."""
+    with platform.database.transaction() as session:
+        return _people(session, queries.users(session, before=before, limit=limit))
+
+
+def change_user(platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any]) -> Person:
+    """Change `name`, `role`, `enabled` or `password`. Whoever is disabled, or gets another password, is signed out
+    everywhere; whoever gets other rights has their sessions renamed.
+    """
+    return _change_user(platform, actor, user_id, changes, but=None)
+
+
+def change_own(
+    platform: Platform, principal: Principal, changes: Mapping[str, Any], *, current_password: str | None
+) -> Person:
+    """Change one's own `name` or `password`, the latter with the current one; one's other sessions end with that."""
+    if "password" in changes:
+        with platform.database.transaction() as session:
+            kept = queries.password_of(session, principal.user_id)
+        if kept is not None and not passwords.hashing().verify(current_password or "", kept):
+            raise WrongPassword
+    session_id = principal.actor.credential_id
+    person = _change_user(platform, principal.actor, principal.user_id, changes, but=session_id)
+    if "password" in changes:
+        with platform.database.transaction() as session:
+            queries.rotate_sessions(session, [principal.user_id])
+    return person
+
+
+def _change_user(
+    platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any], *, but: UUID | None
+) -> Person:
+    values = dict(changes)
+    if "password" in values:
+        about = user(platform, user_id).user
+        values["password"] = _hashed(values["password"], about.email, about.name)
+    with platform.database.transaction() as session:
+        administrators = queries.lock_administrators(session)
+        found = queries.lock_user(session, user_id)
+        if found is None:
+            raise NotFound
+        before = _state(found)
+        for name, value in values.items():
+            setattr(found, name, value)
+        if user_id in administrators and not (found.role == Role.ADMIN and found.enabled) and len(administrators) == 1:
+            raise LastAdministrator
+        found.updated_at = queries.now(session)
+        if "password" in values or not found.enabled:
+            queries.end_sessions(session, user_id, but=but if found.enabled else None)
+        if found.role != before["role"]:
+            queries.rotate_sessions(session, [user_id])
+        old, new = changed(before, _state(found))
+        if "password" in values:
+            new["isPasswordNew"] = True
+        record(session, actor, Act("user.update", user_id, before=old, after=new))
+        return Person(found, queries.groups_of(session, [user_id])[user_id])
+
+
+def delete_user(platform: Platform, actor: Actor, user_id: UUID) -> None:
+    """Remove an account with its sessions and keys. What was shared with it stays shared with nobody: a list of users
+    that named only this one does not become empty, which would be everybody.
+    """
+    with platform.database.transaction() as session:
+        administrators = queries.lock_administrators(session)
+        found = queries.lock_user(session, user_id)
+        if found is None:
+            raise NotFound
+        if list(administrators) == [user_id]:
+            raise LastAdministrator
+        session.delete(found)
+        record(session, actor, Act("user.delete", user_id, before=_state(found)))
+
+
+def create_group(platform: Platform, actor: Actor, *, name: str, description: str) -> Group:
+    """Make a group of nobody."""
+    try:
+        with platform.database.transaction() as session:
+            now = queries.now(session)
+            group = Group(id=new_id(), name=name, description=description, created_at=now, updated_at=now)
+            session.add(group)
+            session.flush()
+            record(session, actor, Act("group.create", group.id, after=_group_state(group)))
+            return group
+    except IntegrityError as error:
+        raise GroupNameTaken(name) from error
+
+
+def group(platform: Platform, group_id: UUID) -> Group:
+    """One group; raises NotFound."""
+    with platform.database.transaction() as session:
+        return _group(session, group_id)
+
+
+def groups(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[Group]:
+    """The newest groups before an id."""
+    with platform.database.transaction() as session:
+        return queries.groups(session, before=before, limit=limit)
+
+
+def change_group(platform: Platform, actor: Actor, group_id: UUID, changes: Mapping[str, Any]) -> Group:
+    """Change `name` or `description`."""
+    try:
+        with platform.database.transaction() as session:
+            found = _group(session, group_id)
+            before = _group_state(found)
+            for name, value in changes.items():
+                setattr(found, name, value)
+            found.updated_at = queries.now(session)
+            session.flush()
+            old, new = changed(before, _group_state(found))
+            record(session, actor, Act("group.update", group_id, before=old, after=new))
+            return found
+    except IntegrityError as error:
+        raise GroupNameTaken(str(changes.get("name"))) from error
+
+
+def delete_group(platform: Platform, actor: Actor, group_id: UUID) -> None:
+    """Remove a group. What was shared with it stays shared with nobody, as with users."""
+    with platform.database.transaction() as session:
+        found = _group(session, group_id)
+        queries.rotate_sessions(session, queries.members_of(session, group_id))
+        session.delete(found)
+        record(session, actor, Act("group.delete", group_id, before=_group_state(found)))
+
+
+def members(platform: Platform, group_id: UUID, *, before: UUID | None, limit: int) -> list[Person]:
+    """The newest users of a group before an id."""
+    with platform.database.transaction() as session:
+        _group(session, group_id)
+        return _people(session, queries.members(session, group_id, before=before, limit=limit))
+
+
+def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> Person:
+    """Put a user into a group; once more changes nothing."""
+    with platform.database.transaction() as session:
+        _group(session, group_id)
+        found = queries.lock_user(session, user_id)
+        if found is None:
+            raise UnknownReference("user", user_id, "/userId")
+        if queries.join(session, group_id, user_id):
+            queries.rotate_sessions(session, [user_id])
+            record(session, actor, Act("group.add_member", group_id, after={"userId": user_id}))
+        return Person(found, queries.groups_of(session, [user_id])[user_id])
+
+
+def remove_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> None:
+    """Take a user out of a group; raises NotFound where they are not in it."""
+    with platform.database.transaction() as session:
+        _group(session, group_id)
+        if not queries.leave(session, group_id, user_id):
+            raise NotFound
+        queries.rotate_sessions(session, [user_id])
+        record(session, actor, Act("group.remove_member", group_id, before={"userId": user_id}))
+
+
+def _people(session: Session, found: Sequence[User]) -> list[Person]:
+    groups_by_user = queries.groups_of(session, [one.id for one in found])
+    return [Person(one, groups_by_user[one.id]) for one in found]
+
+
+def _group(session: Session, group_id: UUID) -> Group:
+    found = queries.group(session, group_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _hashed(password: str, *about: str) -> str:
+    passwords.check(password, *about)
+    return passwords.hashing().hash(password)
+
+
+def _state(user: User) -> dict[str, Any]:
+    """What the audit shows of a user."""
+    return {"email": user.email, "name": user.name, "role": user.role, "enabled": user.enabled}
+
+
+def _group_state(group: Group) -> dict[str, Any]:
+    return {"name": group.name, "description": group.description}

@@ -1,0 +1,301 @@
+"""Statements on accounts. AUTHENTICATE is asked by every request."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, undefer
+
+from app.accounts.domain import Principal
+from app.accounts.models import ApiKey, Group, Membership, Token, User, UserSession
+from app.accounts.tokens import digest_of
+from app.rules import Role
+
+#: Whose token this is: the user as they are at this moment, and the session or key. Nothing for a token that is
+#: unknown, was replaced, has ended, or whose user is disabled. The time of use is written once a minute.
+AUTHENTICATE = """
+WITH found AS (
+    SELECT token.session_id, token.api_key_id, token.replaced_until IS NOT NULL AS is_replaced,
+           coalesce(session.user_id, key.user_id) AS user_id, key.scopes, session.is_to_rotate,
+           coalesce(session.last_seen_at, key.last_used_at) AS used_at
+    FROM tokens AS token
+    LEFT JOIN sessions AS session ON session.id = token.session_id
+    LEFT JOIN api_keys AS key ON key.id = token.api_key_id
+    WHERE token.digest = %(digest)s AND coalesce(token.replaced_until > now(), true)
+      AND CASE WHEN token.session_id IS NULL THEN key.expires_at > now()
+          ELSE session.expires_at > now() AND session.last_seen_at > now() - %(idle)s END
+), seen AS (
+    UPDATE sessions SET last_seen_at = now() FROM found
+    WHERE sessions.id = found.session_id AND found.used_at < now() - interval '1 minute'
+), used AS (
+    UPDATE api_keys SET last_used_at = now() FROM found
+    WHERE api_keys.id = found.api_key_id AND coalesce(found.used_at < now() - interval '1 minute', true)
+)
+SELECT found.session_id, found.api_key_id, found.is_replaced, found.is_to_rotate, found.scopes,
+       "user".id AS user_id, "user".email, "user".name, "user".role,
+       ARRAY(SELECT group_id FROM memberships WHERE user_id = found.user_id) AS groups
+FROM found JOIN users AS "user" ON "user".id = found.user_id
+WHERE "user".enabled
+"""
+
+#: Takes a turn if one is due, by the generic cell rate algorithm: `due_at` is when the next would come if all came
+#: evenly, and may lie `burst` turns ahead. Answers the seconds until one is due, 0 where it was taken.
+TAKE_TURN = """
+WITH taken AS (
+    INSERT INTO throttles AS throttle (name, due_at) VALUES (%(name)s, now() + %(every)s)
+    ON CONFLICT (name) DO UPDATE SET due_at = greatest(throttle.due_at, now()) + %(every)s
+    WHERE greatest(throttle.due_at, now()) + %(every)s <= now() + %(every)s * %(burst)s
+    RETURNING name
+)
+SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN 0
+    ELSE greatest(0.001, extract(epoch FROM coalesce(
+        (SELECT due_at FROM throttles WHERE name = %(name)s), now() + %(every)s * %(burst)s
+    ) + %(every)s - %(every)s * %(burst)s - now())) END::double precision
+"""
+
+#: Turns that would be due by now say nothing any more.
+FORGET_TURNS = "DELETE FROM throttles WHERE due_at < now()"
+
+#: Sessions, keys and replaced tokens that have ended.
+FORGET_ENDED = """
+WITH sessions_gone AS (
+    DELETE FROM sessions WHERE expires_at < now() OR last_seen_at < now() - %(idle)s
+), keys_gone AS (
+    DELETE FROM api_keys WHERE expires_at < now() - interval '30 days'
+)
+DELETE FROM tokens WHERE replaced_until < now()
+"""
+
+
+#: Everybody, among those who may see something.
+EVERYBODY = UUID(int=0)
+
+
+def visible(alias: str) -> str:
+    """The condition that `can_access` is, in SQL, for a row with `allowed_users` and `allowed_groups`; its parameters
+    are `viewer`'s.
+    """
+    return f"""(%(sees_all)s OR cardinality({alias}.allowed_users || {alias}.allowed_groups) = 0
+        OR %(viewer_id)s = ANY ({alias}.allowed_users) OR {alias}.allowed_groups && %(viewer_groups)s::uuid[])"""
+
+
+def viewer(principal: Principal) -> dict[str, Any]:
+    """The parameters of `visible`."""
+    return {
+        "sees_all": principal.is_admin,
+        "viewer_id": principal.user_id,
+        "viewer_groups": list(principal.groups),
+    }
+
+
+def audiences(principal: Principal) -> list[UUID]:
+    """All that a user is, for lists of what is shared."""
+    return [EVERYBODY, principal.user_id, *principal.groups]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What AUTHENTICATE answers."""
+
+    session_id: UUID | None
+    api_key_id: UUID | None
+    is_replaced: bool
+    is_to_rotate: bool | None
+    scopes: list[str] | None
+    user_id: UUID
+    email: str
+    name: str
+    role: str
+    groups: list[UUID]
+
+
+def authenticate(connection: Connection, digest: bytes, *, idle: timedelta) -> Found | None:
+    """Whose token this is."""
+    row = connection.exec_driver_sql(AUTHENTICATE, {"digest": digest, "idle": idle}).one_or_none()
+    return None if row is None else Found(*row)
+
+
+def take_turn(connection: Connection, name: str, *, every: timedelta, burst: int) -> float:
+    """Take one of `burst` turns, of which one comes back `every` so often; answers the seconds to wait, 0 where it was
+    taken.
+    """
+    parameters = {"name": name, "every": every, "burst": burst}
+    return float(connection.exec_driver_sql(TAKE_TURN, parameters).scalar_one())
+
+
+def forget_ended(connection: Connection, *, idle: timedelta) -> None:
+    """Delete sessions, keys and throttles that say nothing any more."""
+    connection.exec_driver_sql(FORGET_ENDED, {"idle": idle})
+    connection.exec_driver_sql(FORGET_TURNS)
+
+
+def now(session: Session) -> datetime:
+    """The database's time at the beginning of the transaction."""
+    moment: datetime = session.execute(select(func.now())).scalar_one()
+    return moment
+
+
+def user(session: Session, user_id: UUID) -> User | None:
+    """One user."""
+    return session.get(User, user_id)
+
+
+def lock_user(session: Session, user_id: UUID) -> User | None:
+    """The same, for a change."""
+    return session.execute(select(User).where(User.id == user_id).with_for_update()).scalar_one_or_none()
+
+
+def user_by_email(session: Session, email: str) -> User | None:
+    """The user with an address, and their password."""
+    statement = select(User).where(User.email == email).options(undefer(User.password))
+    return session.execute(statement).scalar_one_or_none()
+
+
+def password_of(session: Session, user_id: UUID) -> str | None:
+    """The hash of a user's password."""
+    return session.execute(select(User.password).where(User.id == user_id)).scalar_one_or_none()
+
+
+def users(session: Session, *, before: UUID | None, limit: int) -> Sequence[User]:
+    """The newest users before an id."""
+    statement = select(User).order_by(User.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(User.id < before)
+    return session.execute(statement).scalars().all()
+
+
+def is_anybody(session: Session) -> bool:
+    """Whether there is a user."""
+    return session.execute(select(User.id).limit(1)).first() is not None
+
+
+def lock_administrators(session: Session) -> Collection[UUID]:
+    """The enabled administrators; nobody else changes who they are until the transaction ends."""
+    statement = select(User.id).where(User.role == Role.ADMIN, User.enabled).order_by(User.id).with_for_update()
+    return session.execute(statement).scalars().all()
+
+
+def groups_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """By user, the groups that they are in."""
+    found: dict[UUID, list[UUID]] = {user_id: [] for user_id in user_ids}
+    statement = select(Membership.user_id, Membership.group_id).where(Membership.user_id.in_(user_ids))
+    for user_id, group_id in session.execute(statement.order_by(Membership.group_id)):
+        found[user_id].append(group_id)
+    return found
+
+
+def group(session: Session, group_id: UUID) -> Group | None:
+    """One group."""
+    return session.get(Group, group_id)
+
+
+def groups(session: Session, *, before: UUID | None, limit: int) -> Sequence[Group]:
+    """The newest groups before an id."""
+    statement = select(Group).order_by(Group.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(Group.id < before)
+    return session.execute(statement).scalars().all()
+
+
+def members(session: Session, group_id: UUID, *, before: UUID | None, limit: int) -> Sequence[User]:
+    """The newest users of a group before an id."""
+    statement = select(User).join(Membership, Membership.user_id == User.id).where(Membership.group_id == group_id)
+    if before is not None:
+        statement = statement.where(User.id < before)
+    return session.execute(statement.order_by(User.id.desc()).limit(limit)).scalars().all()
+
+
+def join(session: Session, group_id: UUID, user_id: UUID) -> bool:
+    """Put a user into a group; answers whether they were not in it."""
+    values = {"group_id": group_id, "user_id": user_id, "created_at": func.now()}
+    joined = insert(Membership).values(values).on_conflict_do_nothing().returning(Membership.user_id)
+    return session.execute(joined).first() is not None
+
+
+def leave(session: Session, group_id: UUID, user_id: UUID) -> bool:
+    """Take a user out of a group; answers whether they were in it."""
+    left = delete(Membership).where(Membership.group_id == group_id, Membership.user_id == user_id)
+    return session.execute(left.returning(Membership.user_id)).first() is not None
+
+
+def members_of(session: Session, group_id: UUID) -> Sequence[UUID]:
+    """All users of a group."""
+    return session.execute(select(Membership.user_id).where(Membership.group_id == group_id)).scalars().all()
+
+
+def absent(session: Session, kind: type[User] | type[Group], ids: Collection[UUID]) -> set[UUID]:
+    """Which of these do not exist."""
+    return set(ids) - set(session.execute(select(kind.id).where(kind.id.in_(ids))).scalars())
+
+
+def sessions(session: Session, user_id: UUID) -> Sequence[UserSession]:
+    """A user's sessions, newest first."""
+    statement = select(UserSession).where(UserSession.user_id == user_id).order_by(UserSession.id.desc())
+    return session.execute(statement).scalars().all()
+
+
+def has_signed_in_from(session: Session, user_id: UUID, address: str) -> bool:
+    """Whether a session of a user's came from an address."""
+    statement = select(UserSession.id).where(UserSession.user_id == user_id, UserSession.address == address)
+    return session.execute(statement.limit(1)).first() is not None
+
+
+def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
+    """End all sessions of a user's but one."""
+    ended = delete(UserSession).where(UserSession.user_id == user_id)
+    session.execute(ended if but is None else ended.where(UserSession.id != but))
+
+
+def end_oldest_sessions(session: Session, user_id: UUID, *, but: int) -> None:
+    """End all sessions of a user's but so many, of which the latest were seen last."""
+    kept = select(UserSession.id).where(UserSession.user_id == user_id).order_by(UserSession.last_seen_at.desc())
+    session.execute(delete(UserSession).where(UserSession.user_id == user_id, UserSession.id.not_in(kept.limit(but))))
+
+
+def rotate_sessions(session: Session, user_ids: Collection[UUID]) -> None:
+    """Have all sessions of these users get another name with their next request."""
+    session.execute(update(UserSession).where(UserSession.user_id.in_(user_ids)).values(is_to_rotate=True))
+
+
+def is_still_to_rotate(session: Session, session_id: UUID) -> bool:
+    """Whether a session is to get another name; whoever asks first is told so."""
+    statement = update(UserSession).where(UserSession.id == session_id, UserSession.is_to_rotate)
+    done = statement.values(is_to_rotate=False).returning(UserSession.id)
+    return session.execute(done).first() is not None
+
+
+def replace_tokens(session: Session, *, grace: timedelta, session_id: UUID | None, api_key_id: UUID | None) -> None:
+    """Have what lets somebody in by now be good for no longer than a while."""
+    owned = Token.session_id == session_id if api_key_id is None else Token.api_key_id == api_key_id
+    ends = func.least(func.coalesce(Token.replaced_until, "infinity"), func.now() + grace)
+    session.execute(update(Token).where(owned).values(replaced_until=ends))
+
+
+def api_keys(session: Session, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[ApiKey]:
+    """A user's newest keys before an id."""
+    statement = select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(ApiKey.id < before)
+    return session.execute(statement).scalars().all()
+
+
+def keep_key(session: Session, key: ApiKey, text: str) -> None:
+    """Write a key, and the digest of its text."""
+    session.add(key)
+    session.flush()
+    session.add(Token(digest=digest_of(text), api_key_id=key.id))
+
+
+def first_administrator(session: Session) -> User | None:
+    """The enabled administrator who is here longest."""
+    statement = select(User).where(User.role == Role.ADMIN, User.enabled).order_by(User.id).limit(1)
+    return session.execute(statement).scalar_one_or_none()
+
+
+def lock_api_key(session: Session, key_id: UUID) -> ApiKey | None:
+    """One key, for a change."""
+    return session.execute(select(ApiKey).where(ApiKey.id == key_id).with_for_update()).scalar_one_or_none()

@@ -1,0 +1,31 @@
+"""`python -m app.operations.release`: what a new release does once, before its processes start: the schema, and the
+first administrator where nobody is there yet.
+"""
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from app.accounts import first
+from app.platform import Platform
+from app.settings import load_settings
+
+_CONFIGURATION = Path(__file__).resolve().parents[2] / "migrations" / "alembic.ini"
+
+
+def main() -> None:
+    """Bring the database up to date."""
+    command.upgrade(Config(_CONFIGURATION), "head")
+    settings = load_settings(os.environ)
+    platform = Platform.of(settings, process="release")
+    try:
+        if made := first.ensure(platform):
+            print(f"The first administrator is {made.email}; what lets them in is in {settings.home}.")
+    finally:
+        platform.close()
+
+
+if __name__ == "__main__":
+    main()
