@@ -271,7 +271,7 @@ def is_still_to_rotate(session: Session, session_id: UUID) -> bool:
 def replace_tokens(session: Session, *, grace: timedelta, session_id: UUID | None, api_key_id: UUID | None) -> None:
     """Have what lets somebody in by now be good for no longer than a while."""
     owned = Token.session_id == session_id if api_key_id is None else Token.api_key_id == api_key_id
-    ends = func.least(func.coalesce(Token.replaced_until, "infinity"), func.now() + grace)
+    ends = func.least(Token.replaced_until, func.now() + grace)  # Of what is null it takes no notice.
     session.execute(update(Token).where(owned).values(replaced_until=ends))
 
 
