@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from app.accounts.guard import is_administrator
 from app.http.blueprints import platform
 from app.operations import service
 from app.rules import rule
@@ -31,8 +32,12 @@ def livez() -> dict[str, str]:
 def readyz() -> tuple[dict[str, Any], int]:
     """Whether requests will be served: the database, its schema, and a worker for each queue are there.
 
-    A jail that is not sound is said and takes nothing away: what is compiled can be executed.
+    A jail that is not sound is said and takes nothing away: what is compiled can be executed. Which hole it has is for
+    administrators to know.
     """
     found = service.condition(platform())
-    body = {"status": "DOWN" if found.missing else "UP", "reasons": found.missing, "jail": asdict(found.jail)}
+    jail = {"status": found.jail.status}
+    if is_administrator():
+        jail = asdict(found.jail)
+    body = {"status": "DOWN" if found.missing else "UP", "reasons": found.missing, "jail": jail}
     return body, 503 if found.missing else 200

@@ -92,6 +92,14 @@ def test_an_unsound_jail_does_not_make_the_installation_unready(client: FlaskCli
     }
 
 
+def test_which_hole_a_jail_has_is_for_administrators_to_know(
+    client: FlaskClient, stranger: FlaskClient, rows: Rows
+) -> None:
+    say(rows, "compile@here", "It has a hole.")
+    assert jail(client)["reasons"] == ["compile@here: It has a hole."]
+    assert jail(stranger) == {"status": "unsound"}
+
+
 def test_one_unsound_jail_counts_however_sound_the_others_are(client: FlaskClient, rows: Rows) -> None:
     say(rows, "compile@c", None)
     assert jail(client)["status"] == "sound"
