@@ -134,7 +134,8 @@ def test_lists_have_what_their_reader_may_see_and_nothing_else(world: World) -> 
     world.function(users=[other.id])
     world.function(groups=[world.group(other)])
     asker = world.by_key("reader", reader)
-    listed, cursor = [], ""
+    listed: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = asker.ask("GET", f"/functions?limit=2{cursor and f'&cursor={cursor}'}").get_json()
         listed += [one["id"] for one in page["items"]]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -256,7 +257,7 @@ def test_guessing_is_slowed_and_nobody_is_locked_out(app: Flask, rows: Rows) -> 
 
 
 def test_a_hash_that_is_not_good_enough_any_more_is_made_anew(stranger: FlaskClient, rows: Rows) -> None:
-    weak = passwords.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
     rows("UPDATE users SET password = %s", weak)
     assert sign_in(stranger).status_code == 201
     ((kept,),) = rows("SELECT password FROM users")
