@@ -21,9 +21,11 @@ def abort(guest: Guest, message: int, file: int, line: int, column: int) -> None
         raise Ended(Verdict(Failure.STACK_OVERFLOW, "The call stack is larger than its limit."))
     text = guest.utf16(message, _MESSAGE_BYTES) or "abort"
     where = f"{guest.utf16(file, _FILE_BYTES)}:{line}:{column}"
-    # A place in the compiler's own library says nothing about the author's source.
+    # A place in the compiler's own library says nothing about the author's source. The instruction after a call of this
+    # is a trap, which tells who called the library.
     if where.startswith(("~lib/", ":")):
-        raise Ended(Verdict(Failure.FUNCTION_ERROR, text if where.startswith(":") else f"{text} ({where})"))
+        guest.aborted = Verdict(Failure.FUNCTION_ERROR, text if where.startswith(":") else f"{text} ({where})")
+        return
     raise Ended(Verdict(Failure.FUNCTION_ERROR, text, where))
 
 

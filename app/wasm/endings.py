@@ -82,6 +82,8 @@ def _trapped(trap: wasmtime.Trap, guest: Guest) -> Verdict:
 
 def _aborted(trap: wasmtime.Trap, guest: Guest) -> Verdict:
     """`unreachable` is how runtimes end after a panic, and after an allocation that was refused."""
+    if guest.aborted is not None:
+        return replace(_unless_exhausted(guest.aborted), frames=_offsets(trap))
     said = guest.log.tail()
     if _PANIC.search(said) or _OUT_OF_MEMORY.search(said):
         return replace(_unless_exhausted(_exited(0, guest)), frames=_offsets(trap))

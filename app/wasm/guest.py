@@ -53,6 +53,8 @@ class Guest:
         self.stdin_read = 0
         self.stdout: bytearray | None = None
         self.timers: dict[str, float] = {}
+        self.aborted: Verdict | None = None
+        """What the guest's runtime said just before it trapped."""
         self.started = time.monotonic()
         self._limit = self.started + limits.timeout_ms / 1000
         self.deadline = self._limit

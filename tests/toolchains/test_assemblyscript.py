@@ -1,5 +1,6 @@
 """AssemblyScript: what compiles, how it runs, and what authors are told when it does not compile."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from app.toolchains.assemblyscript import AssemblyScript
 from app.toolchains.assemblyscript.toolchain import PACKAGES
 from app.toolchains.jail import JailLimits
 from app.wasm.outcome import Failure
-from tests.toolchains.running import SHARED, call
+from tests.toolchains.running import SHARED, call, compiled, execute
 
 ECHO = "export function handle(input: string): string { return input; }"
 WANTED = "source.ts:1:1: the source must export function handle(input: string): string"
@@ -30,6 +31,39 @@ def echo(assemblyscript: AssemblyScript) -> Compiled:
 @pytest.mark.parametrize("text", ['{"a":1}', "null", '"ä € 𝄞 \\u0000"', "[" + "1," * 50_000 + "1]"])
 def test_one_line_is_a_whole_function(echo: Compiled, text: str) -> None:
     assert call(echo.wasm, text).output == text
+
+
+@pytest.fixture(scope="module")
+def strings(assemblyscript: AssemblyScript) -> Compiled:
+    body = "return JSON.stringify(JSON.parse<string>(input));"
+    source = f'import {{ JSON }} from "json-as";\nexport function handle(input: string): string {{ {body} }}'
+    return assemblyscript.compile(source.encode(), shared=SHARED)
+
+
+SPECIAL = ["\\/", "\\n", "\\u00e9", "\\\\", '\\"', "\\u0001", "\\ud83e\\udd8a", "🦊", "é", "€", "/"]
+
+
+@pytest.mark.parametrize("before", range(9))
+def test_the_json_library_reads_and_writes_every_string(strings: Compiled, before: int) -> None:
+    texts = [f'"{"x" * before}{one}{"y" * after}"' for one in SPECIAL for after in range(9)]
+    for text in texts:
+        assert json.loads(call(strings.wasm, text).output or "") == json.loads(text), text
+
+
+def test_an_error_within_the_library_is_placed_where_the_author_called() -> None:
+    source = """
+function last(n: i32, items: i32[]): i32 {
+  if (n == 0) return items.pop();
+  return last(n - 1, items) + 1;
+}
+export function handle(input: string): string {
+  return last(input.length, []).toString();
+}"""
+    outcome = execute(compiled("assemblyscript", source.encode()), "[1, 2]")
+    assert outcome.failure is Failure.FUNCTION_ERROR
+    assert (outcome.message or "").startswith("Array is empty (~lib/array.ts:")
+    # What the optimiser puts into its caller has no place of its own; the call before it has.
+    assert (outcome.location or "").startswith("source.ts:4:")
 
 
 def test_a_compilation_says_how_it_was_made_and_can_be_repeated(assemblyscript: AssemblyScript, echo: Compiled) -> None:

@@ -28,6 +28,23 @@ def test_an_error_has_its_line_and_column(language: str, source: str, place: str
 
 
 @pytest.mark.parametrize("language", ["c", "cpp"])
+def test_errors_are_a_line_each_and_the_log_has_the_rest(language: str) -> None:
+    error = refused(language, "int one(void) { return nowhere; }\nint two(void) { return neither; }\n")
+    lines = error.diagnostics.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        [f"source.{language}:1:24", "error"],
+        [f"source.{language}:2:24", "error"],
+    ]
+    assert "    1 | int one(void) { return nowhere; }" in error.log
+
+
+def test_c_is_that_of_2023() -> None:
+    handle = "char *handle(const char *input) { auto text = input; return (char *)text; }"
+    source = f"static_assert(__STDC_VERSION__ >= 202311L);\n{handle}\n"
+    assert execute(compiled("c", source.encode()), "7").output == "7"
+
+
+@pytest.mark.parametrize("language", ["c", "cpp"])
 def test_a_source_without_a_handle_is_told_what_is_wanted(language: str) -> None:
     said = refused(language, "int answer(void) { return 42; }\n").diagnostics
     assert said.startswith(f"source.{language}:1:1: there is no function `")

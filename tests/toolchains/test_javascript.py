@@ -112,6 +112,34 @@ def test_an_error_is_told(body: str, message: str, line: int | None) -> None:
         assert (outcome.location or "").startswith(f"source.js:{line}:")
 
 
+@pytest.mark.parametrize(
+    ("body", "message", "line"),
+    [
+        ("return new Promise(r => { Promise.resolve().then(() => { null.x }) })", "TypeError: cannot read", 2),
+        ("Promise.reject(new Error('lost'));\n  return new Promise(() => {})", "Error: lost", 2),
+    ],
+)
+def test_what_was_rejected_says_why_nothing_will_settle(body: str, message: str, line: int) -> None:
+    outcome = invoke(f"export default function handle() {{\n  {body};\n}}")
+    assert outcome.failure is Failure.FUNCTION_ERROR
+    assert (outcome.message or "").startswith(message)
+    assert (outcome.location or "").startswith(f"source.js:{line}:")
+
+
+def test_memory_that_is_lacking_in_a_promise_is_told_as_such() -> None:
+    body = "Promise.resolve().then(() => { const a = []; for (;;) a.push(new Uint8Array(1 << 20)); })"
+    outcome = invoke(f"export default () => new Promise(() => {{ {body} }})")
+    assert outcome.failure is Failure.OUT_OF_MEMORY, outcome
+
+
+def test_a_rejection_that_nobody_caught_is_in_the_log() -> None:
+    outcome = invoke("export default () => { Promise.reject(new Error('lost')); return 1; }")
+    assert outcome.output == "1"
+    assert "Nobody caught this: Error: lost" in outcome.logs
+    caught = "const p = Promise.reject(new Error('caught')); await null; await p.catch(() => {}); return 1;"
+    assert invoke(f"export default async () => {{ {caught} }}").logs == ""
+
+
 def test_authors_may_replace_what_the_platform_uses() -> None:
     source = "JSON.parse = JSON.stringify = () => 'stolen'; Math.random = null; export default (input) => input;"
     assert answer(source, {"a": 1}) == {"a": 1}

@@ -64,7 +64,8 @@ _LIBCXX = {
     "_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS": "1",
     "_LIBCXXABI_DISABLE_VISIBILITY_ANNOTATIONS": "1",
 }
-_CPP_FLAGS = ["-std=c++23", "-nostdinc++", *(f"-D{name}={value}" for name, value in _LIBCXX.items())]
+_CPP_STANDARD = "-std=c++23"
+_CPP_FLAGS = [_CPP_STANDARD, "-nostdinc++", *(f"-D{name}={value}" for name, value in _LIBCXX.items())]
 
 
 def _cpp_includes() -> list[str]:
@@ -109,6 +110,7 @@ class C(Toolchain):
     libraries: ClassVar[Sequence[str]] = ("libc.a", "libzigc.a", "libcompiler_rt.a")
     runtime: ClassVar[Part] = RUNTIME
     parts = (library, runtime)
+    standard: ClassVar[str] = "-std=c23"
 
     def version(self) -> str:
         """The version of ziglang, which brings clang."""
@@ -125,7 +127,7 @@ class C(Toolchain):
         objects = [library / "crt1-reactor.o", *sorted(runtime.glob("*.o"))]
         link = [zig.zig(), "wasm-ld", *zig.LINK, *_WRAPPED, "-o", "module.wasm", *map(str, objects), "source.o"]
         result = run(
-            clang(self.source_name, "source.o", *_COMPILE),
+            clang(self.source_name, "source.o", *_COMPILE, self.standard),
             [*link, *(str(library / name) for name in self.libraries)],
             files={self.source_name: source},
             outputs=["module.wasm"],
@@ -136,8 +138,12 @@ class C(Toolchain):
         wasm = result.outputs.get("module.wasm")
         if result.returncode != 0 or wasm is None:
             raise self._failure(result)
-        flags = (f"--target={zig.TARGET}", *_COMPILE, *zig.LINK, *_WRAPPED)
+        flags = (f"--target={zig.TARGET}", *_COMPILE, self.standard, *zig.LINK, *_WRAPPED)
         return Compiled(wasm, readable(result.stderr), "ziglang", self.version(), flags, result.duration_ms)
+
+    def _errors(self, said: str) -> list[str]:
+        """The lines that name a place in the source; pictures of it, and how clang came there, are for the log."""
+        return re.findall(rf"^{re.escape(self.source_name)}:\d+:\d+: (?:fatal )?error: .*$", said, re.MULTILINE)
 
     def _failure(self, result: JailResult) -> CompileFailed:
         said = readable(result.stderr)
@@ -146,6 +152,8 @@ class C(Toolchain):
             return source_failed(self.source_name, f"there is no function `{self.signature}`")
         if undefined:
             return source_failed(self.source_name, f"nothing defines {', '.join(dict.fromkeys(undefined))}", said)
+        if result.returncode == 1 and (errors := self._errors(said)):
+            return CompileFailed("\n".join(errors), said)
         if result.returncode == 1 and f"{self.source_name}:" in said:
             return CompileFailed(said)
         if assembly := _ASSEMBLY.search(said):
@@ -166,3 +174,4 @@ class Cpp(C):
     libraries = ("libc++.a", "libc++abi.a", *C.libraries)
     runtime = _runtime("cpp-runtime", _RUNTIME_CPP, zig.CPP_LIBRARY)
     parts = (library, runtime)
+    standard = _CPP_STANDARD

@@ -4,6 +4,7 @@
 #include "kiln.h"
 #include "quickjs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,8 @@
 #define STACK_BYTES (768 * 1024)
 /* Most executions end before this much is allocated, and then nothing is ever collected. */
 #define COLLECT_BYTES (8 * 1024 * 1024)
+/* A level of the log. */
+#define ERROR 3
 #define EXPORT(name) __attribute__((export_name(name)))
 
 __attribute__((import_module("kiln"), import_name("log"))) void host_log(int32_t level, const char *text, size_t length);
@@ -98,16 +101,37 @@ static const JSCFunctionListEntry NATIVE[] = {
 
 /* ---- Ending ---- */
 
-/* End with what was thrown, as the prelude describes it: the message, and the place on a line of its own. */
-static void fail_with(JSValue thrown) {
+/* The first promise that was rejected and that nobody has looked after since, and why it was. */
+static JSValue lost = JS_UNDEFINED, reason = JS_UNDEFINED;
+
+static void note_rejection(JSContext *ctx, JSValueConst promise, JSValueConst why, bool is_handled, void *opaque) {
+    if (is_handled) {
+        if (JS_VALUE_GET_PTR(promise) == JS_VALUE_GET_PTR(lost)) lost = reason = JS_UNDEFINED;
+    } else if (JS_IsUndefined(lost)) {
+        lost = JS_DupValue(ctx, promise), reason = JS_DupValue(ctx, why);
+    }
+}
+
+/* What was thrown, as the prelude describes it: the message, and the place on a line of its own. */
+static const char *described(JSValue thrown) {
     JSValue told = JS_Call(context, describe, JS_UNDEFINED, 1, &thrown);
     const char *text = JS_IsException(told) ? NULL : JS_ToCString(context, told);
-    kiln_fail("%s", text ? text : "an error was thrown that cannot be shown");
+    return text ? text : "an error was thrown that cannot be shown";
+}
+
+static void fail_with(JSValue thrown) {
+    kiln_fail("%s", described(thrown));
 }
 
 static JSValue checked(JSValue value) {
     if (JS_IsException(value)) fail_with(JS_GetException(context));
     return value;
+}
+
+static void log_loss(const char *why) {
+    char line[2048];
+    int length = snprintf(line, sizeof line, "Nobody caught this: %s", why);
+    host_log(ERROR, line, length < (int)sizeof line ? length : (int)sizeof line - 1);
 }
 
 /* Do what was put off until nothing is left or the promise is settled; a value that is no promise is itself. */
@@ -123,8 +147,9 @@ static JSValue settled(JSValue value) {
         case JS_PROMISE_REJECTED: fail_with(JS_PromiseResult(context, value));
         case JS_PROMISE_PENDING: break;
         }
-        if (!JS_ToBool(context, checked(JS_Call(context, fire, JS_UNDEFINED, 0, NULL))))
-            kiln_fail("a promise is awaited that nothing will settle");
+        if (JS_ToBool(context, checked(JS_Call(context, fire, JS_UNDEFINED, 0, NULL)))) continue;
+        if (!JS_IsUndefined(lost)) fail_with(reason);
+        kiln_fail("a promise is awaited that nothing will settle");
     }
 }
 
@@ -145,6 +170,7 @@ EXPORT("start") void start(char *prelude, size_t length) {
     JS_SetMaxStackSize(runtime, STACK_BYTES);
     JS_SetGCThreshold(runtime, COLLECT_BYTES);
     JS_SetModuleLoaderFunc(runtime, NULL, no_module, NULL);
+    JS_SetHostPromiseRejectionTracker(runtime, note_rejection, NULL);
     JSValue native = JS_NewObject(context);
     JS_SetPropertyFunctionList(context, native, NATIVE, sizeof NATIVE / sizeof *NATIVE);
     JSValue make = checked(JS_Eval(context, prelude, length, "prelude.js", JS_EVAL_TYPE_GLOBAL));
@@ -177,5 +203,6 @@ char *kiln_handle(char *input, size_t length) {
     chances = 0;
     JSValue given[] = {handle, JS_NewStringLen(context, input, length)};
     JSValue output = settled(checked(JS_Call(context, begin, JS_UNDEFINED, 2, given)));
+    if (!JS_IsUndefined(lost)) log_loss(described(reason));
     return (char *)JS_ToCString(context, output);
 }
