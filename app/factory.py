@@ -1,10 +1,13 @@
 """The web application's composition root: it lists packages and has no logic."""
 
+from functools import partial
+
 from flask import Flask
 
 from app.accounts import api as accounts
 from app.accounts.guard import guard_routes
 from app.audit import api as audit
+from app.console import views as console
 from app.executions import api as executions
 from app.executions.waiting import Waiters
 from app.functions import api as functions
@@ -18,6 +21,7 @@ from app.operations import api as operations
 from app.operations import health
 from app.operations.flower import door as flower
 from app.platform import Platform
+from app.rules import rule
 from app.settings import Settings
 
 #: Base64 takes four bytes for three, and a body has more members than its code.
@@ -44,6 +48,8 @@ def create_app(settings: Settings) -> Flask:
     answer_with_problems(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(console.blueprint)
+    app.view_functions["console.static"] = rule(is_open=True)(partial(app.view_functions["console.static"]))
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
     for package in (accounts, audit, functions, executions, operations):

@@ -45,7 +45,8 @@ EVERY_SCOPE: Final = frozenset(Scope)
 class Rule:
     """`scope` is what a key needs for it; without one any key will do. `role` is what its user must be. `action` is
     what the audit calls it. `is_open` is for what is there for strangers. `has_token` is off where a page cannot send
-    our token, and its origin must be named instead.
+    our token, and its origin must be named instead. `is_page` is for what people look at: who is not signed in is led
+    to the sign-in.
     """
 
     scope: Scope | None = None
@@ -53,6 +54,7 @@ class Rule:
     action: str | None = None
     is_open: bool = False
     has_token: bool = True
+    is_page: bool = False
 
 
 def rule(
@@ -62,11 +64,12 @@ def rule(
     action: str | None = None,
     is_open: bool = False,
     has_token: bool = True,
+    is_page: bool = False,
 ) -> Callable[[_View], _View]:
     """The rule of a view: above all other decorators of a function, or of a method of a `MethodView`."""
 
     def attach(view: _View) -> _View:
-        setattr(view, _ATTRIBUTE, Rule(scope, role, action, is_open, has_token))
+        setattr(view, _ATTRIBUTE, Rule(scope, role, action, is_open, has_token, is_page))
         return view
 
     return attach

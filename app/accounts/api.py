@@ -232,6 +232,7 @@ class Sessions(MethodView):
         return {"items": [as_session(one, is_current=one.id == current) for one in found], "next_cursor": None}
 
     @rule(is_open=True)
+    @blueprint.doc(security=[])
     @blueprint.arguments(SignIn)
     @blueprint.response(201, SessionBegun, headers=LOCATED)
     def post(self, body: dict[str, Any]) -> Response:

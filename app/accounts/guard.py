@@ -7,9 +7,10 @@ and never from anything that a client could have made.
 import hmac
 from typing import Final, cast
 
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response as BaseResponse
 
 from app.accounts import credentials, tokens
 from app.accounts.credentials import Authenticated
@@ -63,6 +64,11 @@ def is_administrator() -> bool:
     except SQLAlchemyError:
         return False
     return found is not None and found.principal.is_admin
+
+
+def knows_caller() -> bool:
+    """Whether somebody has said who they are."""
+    return _caller() is not None
 
 
 def csrf_token() -> str | None:
@@ -131,12 +137,14 @@ def _stranger() -> Actor:
     return Actor(address=request.remote_addr, correlation_id=correlation_id())
 
 
-def _admit() -> None:
+def _admit() -> BaseResponse | None:
     rule = _rule()
     if rule is None or rule.is_open:
-        return
+        return None
     found = _caller()
     if found is None:
+        if rule.is_page and request.method in SAFE_METHODS and "Authorization" not in request.headers:
+            return redirect(url_for("console.sign_in", next=request.full_path.removesuffix("?")), 303)
         raise Unauthenticated
     principal = found.principal
     if request.method not in SAFE_METHODS and found.session_id is not None:
@@ -145,6 +153,7 @@ def _admit() -> None:
         raise ScopeMissing(rule.scope)
     if rule.role is not None and principal.role is not rule.role and not principal.is_admin:
         raise Forbidden
+    return None
 
 
 def _rule() -> Rule | None:

@@ -129,12 +129,18 @@ def document(app: Flask) -> ProblemApi:
         OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
     )
     info = {"description": "Source in, JSON out: register functions and execute them."}
-    api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin()})
+    # Whoever is let in without credentials says so: `POST /sessions`.
+    security: list[dict[str, list[str]]] = [{"apiKey": []}, {"session": []}]
+    api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin(), "security": security})
+    api.spec.components.security_scheme("apiKey", {"type": "http", "scheme": "bearer"})
+    api.spec.components.security_scheme("session", {"type": "apiKey", "in": "cookie", "name": "kiln_session"})
     api.spec.components.schema("JsonValue", JSON_VALUE)
     described = {"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}
     # Whoever is let in may read what there is.
-    for endpoint in ("static", "api-docs.openapi_json", "api-docs.openapi_swagger_ui"):
+    for endpoint in ("static", "api-docs.openapi_json"):
         app.view_functions[endpoint] = rule()(_function(app.view_functions[endpoint]))
+    page = "api-docs.openapi_swagger_ui"
+    app.view_functions[page] = rule(is_page=True)(_function(app.view_functions[page]))
     api.register_converter(NumberConverter, lambda _converter: described)
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api

@@ -15,8 +15,8 @@ blueprint = Blueprint("pages", __name__)
 @blueprint.get("/")
 @rule(is_open=True)
 def front() -> BaseResponse:
-    """The API's documentation."""
-    return redirect("/docs")
+    """The console."""
+    return redirect("/console/")
 
 
 @blueprint.get("/docs/problems")

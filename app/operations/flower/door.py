@@ -58,7 +58,7 @@ _CHUNK_BYTES: Final = 65_536
 
 @blueprint.route("/flower", methods=METHODS)
 @blueprint.route("/flower/<path:page>", methods=METHODS)
-@rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="operations.flower", has_token=False)
+@rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="operations.flower", has_token=False, is_page=True)
 def flower(page: str = "") -> Response:
     """What Flower answers."""
     connection = FlowerConnection(flower_socket(platform().settings.home))

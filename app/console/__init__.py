@@ -1,0 +1,1 @@
+"""HTML for people: what the API offers, as pages."""
