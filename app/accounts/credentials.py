@@ -240,17 +240,15 @@ def forget_ended(connection: Connection) -> None:
 
 def _take_turn(platform: Platform, email: str, address: str) -> None:
     """Raises TooManyAttempts. An account is never closed to an address that it has signed in from."""
-    with platform.database.transaction() as session:
-        connection = session.connection()
-        waits = [
-            queries.take_turn(connection, f"sign-in from {address}", every=_ADDRESS[0], burst=_ADDRESS[1]),
-            queries.take_turn(connection, f"sign-in of {email} from {address}", every=_PAIR[0], burst=_PAIR[1]),
-        ]
-        user = queries.user_by_email(session, email)
-        if user is None or not queries.has_signed_in_from(session, user.id, address):
-            waits.append(queries.take_turn(connection, f"sign-in of {email}", every=_ACCOUNT[0], burst=_ACCOUNT[1]))
-    if max(waits) > 0:
-        raise TooManyAttempts(ceil(max(waits)))
+    # Each turn is a transaction of its own: nobody holds one while waiting for another.
+    with platform.database.statement() as connection:
+        limits = [(f"sign-in from {address}", *_ADDRESS), (f"sign-in of {email} from {address}", *_PAIR)]
+        if not queries.has_signed_in_from(connection, email, address):
+            limits.append((f"sign-in of {email}", *_ACCOUNT))
+        for name, every, burst in limits:
+            wait = queries.take_turn(connection, name, every=every, burst=burst)
+            if wait > 0:
+                raise TooManyAttempts(ceil(wait))
 
 
 def may_be_written(platform: Platform, stranger: Actor) -> bool:

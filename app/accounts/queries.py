@@ -43,10 +43,15 @@ WHERE "user".enabled
 """
 
 #: Takes a turn if one is due, by the generic cell rate algorithm: `due_at` is when the next would come if all came
-#: evenly, and may lie `burst` turns ahead. Answers the seconds until one is due, 0 where it was taken.
+#: evenly, and may lie `burst` turns ahead. Answers the seconds until one is due, 0 where it was taken. Who comes too
+#: early is told so by reading alone: they neither lock the row nor wait for each other.
 TAKE_TURN = """
 WITH taken AS (
-    INSERT INTO throttles AS throttle (name, due_at) VALUES (%(name)s, now() + %(every)s)
+    INSERT INTO throttles AS throttle (name, due_at)
+    SELECT %(name)s, now() + %(every)s
+    WHERE NOT EXISTS (
+        SELECT FROM throttles WHERE name = %(name)s AND due_at + %(every)s > now() + %(every)s * %(burst)s
+    )
     ON CONFLICT (name) DO UPDATE SET due_at = greatest(throttle.due_at, now()) + %(every)s
     WHERE greatest(throttle.due_at, now()) + %(every)s <= now() + %(every)s * %(burst)s
     RETURNING name
@@ -238,10 +243,11 @@ def sessions(session: Session, user_id: UUID) -> Sequence[UserSession]:
     return session.execute(statement).scalars().all()
 
 
-def has_signed_in_from(session: Session, user_id: UUID, address: str) -> bool:
-    """Whether a session of a user's came from an address."""
-    statement = select(UserSession.id).where(UserSession.user_id == user_id, UserSession.address == address)
-    return session.execute(statement.limit(1)).first() is not None
+def has_signed_in_from(connection: Connection, email: str, address: str) -> bool:
+    """Whether a user has a session that came from an address."""
+    statement = select(UserSession.id).join(User, User.id == UserSession.user_id)
+    wanted = statement.where(User.email == email, UserSession.address == address)
+    return connection.execute(wanted.limit(1)).first() is not None
 
 
 def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:

@@ -10,15 +10,16 @@ from alembic.config import Config
 
 from app.accounts import first
 from app.platform import Platform
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 _CONFIGURATION = Path(__file__).resolve().parents[2] / "migrations" / "alembic.ini"
 
 
-def main() -> None:
+def bring_up(settings: Settings) -> None:
     """Bring the database up to date."""
-    command.upgrade(Config(_CONFIGURATION), "head")
-    settings = load_settings(os.environ)
+    configuration = Config(_CONFIGURATION)
+    configuration.set_main_option("sqlalchemy.url", settings.database_url.replace("%", "%%"))
+    command.upgrade(configuration, "head")
     platform = Platform.of(settings, process="release")
     try:
         if made := first.ensure(platform):
@@ -28,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bring_up(load_settings(os.environ))

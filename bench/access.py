@@ -1,0 +1,179 @@
+"""What access costs a request, a list of many functions, and everybody else while many sign in.
+
+    python -m bench.access
+
+A request with a key is answered in this process with its credentials looked up, and with them known beforehand, in
+turn: the difference is what authentication and access add. Then a developer in twenty groups lists fifty of a hundred
+thousand functions, of which one in fifty is shared with them. Then a whole Kiln is asked for a function by one client,
+first alone and then while a hundred others sign in at a time, half of them with the right password.
+"""
+
+import http.client
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from flask import Flask
+
+from app.accounts import credentials, first, people
+from app.accounts.credentials import Authenticated
+from app.accounts.domain import Principal
+from app.factory import create_app
+from app.local.postgres import EmbeddedPostgres
+from app.operations import release
+from app.rules import EVERY_SCOPE, Role
+from app.settings import load_settings
+from bench.latency import Api, authorization_of, percentile, ready_function, request
+from bench.sources import SHARED
+from bench.whole import kiln
+
+FUNCTIONS: Final = 100_000
+GROUPS: Final = 20
+ROUNDS: Final = 2000
+SIGN_INS: Final = 100
+PASSWORD: Final = "a kiln fires clay"  # noqa: S105 - of a server that ends with this
+
+#: Everybody's are none of them: one in fifty is shared with a group of the developer's, the rest with another.
+_MANY = """
+INSERT INTO functions (id, name, description, timeout_ms, memory_mb, latest_version, revision, created_at, updated_at,
+    allowed_groups)
+SELECT id, 'function-' || n, '', 1000, 64, 1, 1, now(), now(),
+    ARRAY[CASE WHEN n %% 50 = 0 THEN (%(groups)s::uuid[])[1 + n / 50 %% %(count)s] ELSE %(other)s END]
+FROM (SELECT n, ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS id
+      FROM generate_series(1, %(functions)s) AS n) AS numbered
+"""
+_VERSIONS = """
+INSERT INTO versions (function_id, number, language, source, source_digest, status, compile_attempts, created_at)
+SELECT id, 1, 'wat', '(module)', '', 'PENDING', 0, now() FROM functions
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="kiln-bench-") as name, EmbeddedPostgres(Path(name)) as server:
+        environment = {"DATABASE_URL": server.url(), "KILN_HOME": name, "KILN_ADMIN_PASSWORD": PASSWORD}
+        release.bring_up(load_settings(environment))
+        app = create_app(load_settings(environment))
+        developer = populated(app, server.url())
+        add(app, developer)
+        listing(app, developer)
+        app.extensions["kiln.waiters"].close()
+        app.extensions["kiln"].close()
+    signing_in()
+
+
+def populated(app: Flask, url: str) -> str:
+    """A hundred thousand functions and a developer; answers their key."""
+    platform = app.extensions["kiln"]
+    root = first.program(platform)
+    user = people.create_user(platform, root.actor, email="d@example.org", name="D", role=Role.DEV, password=None).user
+    groups = [people.create_group(platform, root.actor, name=f"g{n}", description="").id for n in range(GROUPS + 1)]
+    for group_id in groups[:-1]:
+        people.add_member(platform, root.actor, group_id, user.id)
+    with psycopg.connect(url, autocommit=True) as connection:
+        values = {"groups": groups[:-1], "count": GROUPS, "other": groups[-1], "functions": FUNCTIONS}
+        connection.execute(_MANY, values)
+        connection.execute(_VERSIONS)
+        connection.execute("VACUUM ANALYZE")
+    owner = Principal(user.id, user.email, user.name, Role.DEV, frozenset(), root.actor, EVERY_SCOPE)
+    return credentials.create_key(platform, owner, name="bench", scopes=None, expires_at=None)[1]
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Milliseconds."""
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def add(app: Flask, key: str) -> None:
+    """One line: a request with and without its credentials being looked up."""
+    client = app.test_client()
+    headers = {"Authorization": f"Bearer {key}"}
+    looked_up = credentials.authenticate
+    known: list[Authenticated | None] = []
+
+    def remember(*arguments: object, **named: object) -> Authenticated | None:
+        known[:] = [looked_up(*arguments, **named)]  # type: ignore[arg-type]
+        return known[0]
+
+    def ask() -> None:
+        assert client.get("/me", headers=headers).status_code == 200
+
+    credentials.authenticate = remember
+    ask()
+    pairs = []
+    for _ in range(ROUNDS):
+        credentials.authenticate = looked_up
+        with_it = timed(ask)
+        credentials.authenticate = lambda *_a, **_n: known[0]
+        pairs.append((with_it, timed(ask)))
+    credentials.authenticate = looked_up
+    ours, bare = (statistics.median(pair[at] for pair in pairs) for at in (0, 1))
+    more = statistics.median(one - other for one, other in pairs)
+    print(
+        f"a request with a key          {ours:6.2f} ms p50, {bare:6.2f} with who asks known: {more:+.2f} ms (goal 0.4)"
+    )
+
+
+def listing(app: Flask, key: str) -> None:
+    """One line: a list of what is shared with somebody."""
+    client, durations = app.test_client(), []
+    headers = {"Authorization": f"Bearer {key}"}
+    for _ in range(300):
+        began = time.perf_counter()
+        response = client.get("/functions?limit=50", headers=headers)
+        durations.append((time.perf_counter() - began) * 1000)
+        assert len(response.get_json()["items"]) == 50
+    p50, p99 = statistics.median(durations), percentile(durations, 0.99)
+    print(f"50 of {FUNCTIONS:,} functions     {p50:6.2f} ms p50, {p99:6.2f} p99, by one in {GROUPS} groups (goal 15)")
+
+
+def signing_in() -> None:
+    """One line: what others notice of many who sign in."""
+    with kiln(toolchains=SHARED) as whole:
+        api = Api(whole.port, whole.home)
+        path = f"/functions/{ready_function(api)}"
+
+        def watched(seconds: float) -> list[float]:
+            durations, until = [], time.monotonic() + seconds
+            while time.monotonic() < until:
+                durations.append(timed(lambda: request(api, "GET", path)))
+                time.sleep(0.005)
+            return durations
+
+        idle = watched(10)
+        stop = threading.Event()
+        answers: list[int] = []
+
+        def sign_in(number: int) -> None:
+            password = PASSWORD if number % 2 else "wrong"
+            body = json.dumps({"email": "admin@localhost", "password": password})
+            while not stop.is_set():
+                connection = http.client.HTTPConnection("127.0.0.1", whole.port)
+                connection.request("POST", "/sessions", body, {"Content-Type": "application/json"})
+                answers.append(connection.getresponse().status)
+                connection.close()
+                time.sleep(0.5)
+
+        with ThreadPoolExecutor(SIGN_INS) as threads:
+            for number in range(SIGN_INS):
+                threads.submit(sign_in, number)
+            busy = watched(10)
+            stop.set()
+        assert authorization_of(whole.home)
+    one, other = percentile(idle, 0.99), percentile(busy, 0.99)
+    counts = ", ".join(f"{answers.count(status)} times {status}" for status in sorted(set(answers)))
+    print(f"while {SIGN_INS} sign in {other:17.2f} ms p99 of others, {one:6.2f} before: {other / one:.1f} (goal 2)")
+    print(f"    they were answered {counts}")
+
+
+if __name__ == "__main__":
+    main()
