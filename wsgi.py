@@ -15,4 +15,11 @@ app = create_app(settings)
 if __name__ == "__main__":
     keep_for_good()
     end_waiting = app.extensions["kiln.waiters"].let_go
-    serve(app, host=settings.bind, port=settings.port, waiters=settings.web_waiters, end_waiting=end_waiting)
+    serve(
+        app,
+        host=settings.bind,
+        port=settings.port,
+        waiters=settings.web_waiters,
+        end_waiting=end_waiting,
+        proxy=settings.trusted_proxy,
+    )

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def _public_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#@]+/?", value):
         raise ValueError("is a scheme, http or https, and a host, and no more")
     return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("is an address of IPv4 or IPv6") from None
 
 
 def _email(value: str) -> str:
@@ -181,6 +189,12 @@ class Settings:
         _public_url,
         "Address that people reach Kiln by, such as `https://kiln.example.org`. With https, the cookie of a session is "
         "sent over https alone.",
+    )
+    trusted_proxy: str | None = _setting(
+        "KILN_TRUSTED_PROXY",
+        "",
+        _address,
+        "Address of the proxy before the API; what comes from it comes from whom its `X-Forwarded-For` names last.",
     )
     admin_email: str = _setting("KILN_ADMIN_EMAIL", "admin@localhost", _email, "The first administrator.")
     admin_password: str | None = _setting(

@@ -63,10 +63,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = ProblemTask
 
 
-def serve(app: Flask, *, host: str, port: int, waiters: int, end_waiting: Callable[[], None]) -> None:
+def _believing(proxy: str | None) -> dict[str, Any]:
+    believed = {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": {"x-forwarded-for"}}
+    return {"clear_untrusted_proxy_headers": True, **(believed if proxy else {})}
+
+
+def serve(
+    app: Flask, *, host: str, port: int, waiters: int, end_waiting: Callable[[], None], proxy: str | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun. Raises OSError where the address cannot be had.
 
-    `waiters` requests may wait at a time; `end_waiting` lets them go.
+    `waiters` requests may wait at a time; `end_waiting` lets them go. What comes from the address `proxy` comes from
+    whom its X-Forwarded-For names last; nobody else is believed that.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -86,6 +94,7 @@ def serve(app: Flask, *, host: str, port: int, waiters: int, end_waiting: Callab
         recv_bytes=65_536,
         asyncore_use_poll=True,
         ident="kiln",
+        **_believing(proxy),
     )
     server.channel_class = Channel
     stopping = False

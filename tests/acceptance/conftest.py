@@ -156,6 +156,28 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[LocalProcess]:
 
 
 @pytest.fixture
+def new_web(environment: dict[str, str], template: tuple[str, str], tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Starts further web servers, with other settings."""
+    started: list[tuple[LocalProcess, Client]] = []
+
+    def start(**more: str) -> Client:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        given = environment | {"PORT": port} | more
+        server = LocalProcess("web", ["wsgi"], environment=given, log=tmp_path / f"web-{port}.log", needle="")
+        client = Client(f"http://127.0.0.1:{port}", template[1])
+        started.append((server, client))
+        _await(client)
+        return client
+
+    yield start
+    for server, client in started:
+        client.close()
+        server.teardown()
+
+
+@pytest.fixture
 def api(web: LocalProcess, template: tuple[str, str]) -> Iterator[Client]:
     """A client of it: the first administrator."""
     client = Client(f"http://127.0.0.1:{web.environment['PORT']}", template[1])

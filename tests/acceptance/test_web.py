@@ -6,8 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import Client
 from tests.acceptance.processes import LocalProcess
+from tests.conftest import PASSWORD as ADMIN_PASSWORD
 from tests.programs import LOOP
 
 Rows = Callable[..., list[Any]]
@@ -80,6 +83,16 @@ def test_a_chunked_body_may_not_be_larger_either(api: Client) -> None:
     except OSError:  # It was told while it was still sending.
         return
     assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(("proxy", "seen"), [("127.0.0.1", "192.0.2.7"), ("192.0.2.1", "127.0.0.1")])
+def test_only_the_trusted_proxy_is_believed_whom_it_speaks_for(
+    new_web: Callable[..., Client], proxy: str, seen: str
+) -> None:
+    client = new_web(KILN_TRUSTED_PROXY=proxy)
+    body = {"email": "admin@localhost", "password": ADMIN_PASSWORD}
+    answer = client("POST", "/sessions", json=body, headers={"X-Forwarded-For": "203.0.113.9, 192.0.2.7"})
+    assert (answer.status_code, answer.json()["address"]) == (201, seen)
 
 
 def test_writers_of_one_function_come_one_after_the_other(api: Client) -> None:
