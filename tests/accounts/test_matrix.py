@@ -148,7 +148,15 @@ def routes(app: Flask) -> Iterator[tuple[str, str]]:
 
 
 def _application() -> Flask:
-    return create_app(load_settings({"DATABASE_URL": "postgresql://nobody@/none", "KILN_SECRET_KEY": "x" * 32}))
+    return create_app(
+        load_settings(
+            {
+                "DATABASE_URL": "postgresql://nobody@/none",
+                "KILN_SECRET_KEY": "x" * 32,
+                "KILN_MASTER_KEY": "A" * 43 + "=",
+            }
+        )
+    )
 
 
 ROUTES = sorted(f"{method} {path}" for method, path in routes(_application()))
