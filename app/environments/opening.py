@@ -24,10 +24,10 @@ def opened(platform: Platform, environment_id: UUID, revision: int) -> Opened:
     found = _remembered.get(environment_id)
     if found is None or found.revision != revision:
         found = _opened(platform, environment_id)
-        _remembered[environment_id] = found
-        if len(_remembered) > MOST_REMEMBERED:
-            _remembered.popitem(last=False)
+    _remembered[environment_id] = found
     _remembered.move_to_end(environment_id)
+    if len(_remembered) > MOST_REMEMBERED:
+        _remembered.popitem(last=False)
     return found
 
 

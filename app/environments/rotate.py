@@ -26,13 +26,13 @@ def rotate(platform: Platform) -> int:
         total = done + left
         while moved := _wrap_batch(platform, keys):
             done += moved
-            print(f"{done:,} of {total:,} data keys are wrapped by {keys.first} now", flush=True)
+            print(f"wrapped by {keys.first}: {done:,} of {total:,} data keys", flush=True)
     with platform.database.statement() as connection:
         strange = {name: count for name, count in queries.wrapped_by(connection).items() if name != keys.first}
     for name, count in strange.items():
-        print(f"{count:,} data keys are wrapped by {name}, which is not given here", flush=True)
+        print(f"wrapped by {name}, which is not given here: {count:,} data keys", flush=True)
     if not strange:
-        print(f"Every data key is wrapped by {keys.first}; no other master key is needed any more.", flush=True)
+        print(f"every data key is wrapped by {keys.first}: no other master key is needed any more", flush=True)
     return sum(strange.values())
 
 

@@ -75,7 +75,5 @@ def test_secrets_show_themselves_to_nobody() -> None:
     for hidden in (secret, variables):
         with pytest.raises(TypeError):
             pickle.dumps(hidden)
-    try:
-        raise ValueError(secret, variables)
-    except ValueError:
-        assert "hush" not in traceback.format_exc()
+    error = traceback.TracebackException.from_exception(ValueError(secret, variables))
+    assert "hush" not in "".join(error.format())
