@@ -36,7 +36,7 @@ def test_no_process_writes_a_secret(
     assert (execution["output"], execution["environmentRevision"]) == (f"TOKEN={SECRET} ", 1)
     kiln("POST", f"/functions/{function_id}/execute-batch", json={"inputs": [1, 2, 3]})
     _until(lambda: rows("SELECT count(*) FROM executions WHERE status = 'COMPLETED'") == [(4,)])
-    # And when a new revision cannot be opened, once because its secrets were exchanged and once for want of a master key
+    # And when a revision cannot be opened, because its secrets were exchanged, and then for want of a master key
     patch = {"set": [{"key": "OTHER", "value": SECRET, "secret": True}]}
     kiln("PATCH", f"/environments/{made['id']}/entries", json=patch)
     rows("UPDATE environment_entries AS one SET sealed = two.sealed FROM environment_entries AS two WHERE one <> two")

@@ -22,8 +22,9 @@ CORRELATION: Final = {"X-Correlation-Id": "matrix"}
 
 @dataclass(frozen=True)
 class Row:
-    """What a route asks: a scope of keys, to be an administrator, to be able to see what is shared, to own it. `body` is
-    one that would do, and `made` makes what its last id names, for each cell anew: being let in may end it.
+    """What a route asks: a scope of keys, to be an administrator, to be able to see what is shared, to own it.
+
+    `body` is one that would do, and `made` makes what its last id names, for each cell anew: being let in may end it.
     """
 
     scope: Scope | None
