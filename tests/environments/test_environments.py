@@ -1,13 +1,16 @@
 """Environments over HTTP."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.settings import Settings
 from tests.accounts.world import World
 from tests.api.answers import ABSENT, assert_problem, register
 from tests.environments.answers import SECRET, created, entry, patched
@@ -182,6 +185,22 @@ def test_one_that_a_function_uses_is_not_deleted(client: FlaskClient, workbench:
     assert client.delete(f"/functions/{second['id']}").status_code == 204
     assert client.delete(address).status_code == 204
     assert rows("SELECT FROM environment_entries") == []
+
+
+def test_a_deletion_waits_for_whoever_begins_to_use_it(client: FlaskClient, settings: Settings) -> None:
+    made = created(client)
+    statement = """
+        INSERT INTO functions (id, name, description, timeout_ms, memory_mb, latest_version, revision, created_at,
+            updated_at, environment_id)
+        VALUES (%s, 'late', '', 10, 1, 0, 1, now(), now(), %s)
+    """
+    with psycopg.connect(settings.database_url) as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute(statement, [uuid4(), made["id"]])
+        deletion = threads.submit(client.delete, f"/environments/{made['id']}")
+        with pytest.raises(TimeoutError):
+            deletion.result(timeout=0.3)
+        connection.commit()
+        assert_problem(deletion.result(timeout=10), "environment_in_use")
 
 
 def test_a_function_is_given_only_what_its_author_may_see(world: World, client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from app.environments import opening
 from app.environments.domain import SealBroken
+from app.environments.sealing import DataKey
 from app.platform import Platform
 from tests.api.answers import register
 from tests.environments.answers import SECRET, created, entry, patched
@@ -117,6 +118,16 @@ def test_secrets_that_were_exchanged_do_not_open(client: FlaskClient, platform: 
     for made in (one, other):
         with pytest.raises(SealBroken, match="the data key"):
             opening.opened(platform, UUID(made["id"]), 1)
+
+
+def test_only_what_binds_a_secret_to_its_place_keeps_it_there(
+    client: FlaskClient, platform: Platform, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where a secret is bound to nothing, the same exchange goes unnoticed
+    monkeypatch.setattr(DataKey, "_place", lambda *_place: b"")
+    made = created(client, entry("A", "a-secret", secret=True), entry("B", "b-secret", secret=True))
+    rows("UPDATE environment_entries AS one SET sealed = two.sealed FROM environment_entries AS two WHERE one <> two")
+    assert dict(opening.opened(platform, UUID(made["id"]), 1).variables) == {"A": "b-secret", "B": "a-secret"}
 
 
 def test_an_earlier_secret_does_not_open_in_place_of_the_present_one(
