@@ -19,7 +19,7 @@ INSTALL = install() { if command -v uv >/dev/null 2>&1; \
 RUN = $(VENV)/.run-installed
 DEV = $(VENV)/.dev-installed
 
-.PHONY: help up rust test lint format psql migrate bench bench-broker chaos lock clean
+.PHONY: help up rust test lint format psql migrate rotate-keys bench bench-broker chaos lock clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ psql: $(RUN)  ## Open psql on the running database.
 
 migrate: $(RUN)  ## Bring the database to the newest schema.
 	@$(BIN)/python -m alembic -c migrations/alembic.ini upgrade head
+
+rotate-keys: $(RUN)  ## Wrap the keys of all environments by the first of KILN_MASTER_KEY, while everything goes on.
+	@$(BIN)/python -m app.environments.rotate
 
 bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 	@$(BIN)/python -m bench.latency

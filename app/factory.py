@@ -8,6 +8,8 @@ from app.accounts import api as accounts
 from app.accounts.guard import guard_routes
 from app.audit import api as audit
 from app.console import views as console
+from app.environments import api as environments
+from app.environments.domain import LARGEST_BYTES
 from app.executions import api as executions
 from app.executions.waiting import Waiters
 from app.functions import api as functions
@@ -35,7 +37,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["kiln"] = platform
     app.extensions["kiln.waiters"] = Waiters(platform.database, most=settings.web_waiters)
     app.json = OrjsonProvider(app)
-    largest = max(settings.max_source_bytes * 6, settings.max_wasm_bytes * 4 // 3, settings.max_input_bytes)
+    texts = max(settings.max_source_bytes, LARGEST_BYTES)
+    largest = max(texts * 6, settings.max_wasm_bytes * 4 // 3, settings.max_input_bytes)
     app.config.update(MAX_CONTENT_LENGTH=largest + _BODY_OVERHEAD, PROPAGATE_EXCEPTIONS=False)
     # An address is right or wrong; a redirect to another spelling would answer HTML.
     app.url_map.strict_slashes = False
@@ -52,7 +55,7 @@ def create_app(settings: Settings) -> Flask:
     app.view_functions["console.static"] = rule(is_open=True)(partial(app.view_functions["console.static"]))
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (accounts, audit, functions, executions, operations):
+    for package in (accounts, audit, environments, functions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     return app

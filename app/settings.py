@@ -6,6 +6,7 @@ Each field below is one setting: its variable, its default, its parser and its s
 against them.
 """
 
+import base64
 import os
 import re
 import secrets
@@ -25,6 +26,9 @@ EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 #: What a server that listens on loopback is called.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 ANY_HOST = frozenset({"*"})
+
+
+_MASTER_KEY_BYTES = 32
 
 
 class InvalidSettings(Exception):
@@ -98,6 +102,16 @@ def _key(value: str) -> bytes:
     return value.encode()
 
 
+def _master_keys(value: str) -> tuple[bytes, ...]:
+    try:
+        keys = tuple(base64.b64decode(one.strip(), validate=True) for one in value.split(","))
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != _MASTER_KEY_BYTES for key in keys):
+        raise ValueError(f"is {_MASTER_KEY_BYTES} bytes in base64, or several of those with commas between")
+    return keys
+
+
 def _setting(variable: str, default: str, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
     """One row of the table: `default` is the text that would stand in the environment, empty where it is derived.
 
@@ -132,6 +146,14 @@ class Settings:
         "",
         _key,
         "Signs native code. Machines that share a database share it; otherwise it is made in `KILN_HOME`.",
+        secret=True,
+    )
+    master_keys: tuple[bytes, ...] = _setting(
+        "KILN_MASTER_KEY",
+        "",
+        _master_keys,
+        "Encrypts what encrypts secrets: 32 bytes in base64, or several of those with commas between, of which the "
+        "first encrypts and all decrypt. Machines that share a database share it; otherwise it is made in `KILN_HOME`.",
         secret=True,
     )
     seed_examples: bool = _setting(
@@ -219,7 +241,7 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read and check every setting; makes `KILN_HOME` (0700) and the secret key (0600) when they are missing.
+    """Read and check every setting; makes `KILN_HOME` (0700), secret key and master key (0600) when they are missing.
 
     Raises `InvalidSettings` naming the first variable that is unknown or malformed.
     """
@@ -240,7 +262,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if values["seed_examples"] is None:
         values["seed_examples"] = embedded
     if values["secret_key"] is None:
-        values["secret_key"] = _generated_key(values["home"])
+        values["secret_key"] = _kept(values["home"] / "secret.key", secrets.token_hex(32)).encode()
+    if values["master_keys"] is None:
+        path = values["home"] / "master.key"
+        made = base64.b64encode(secrets.token_bytes(_MASTER_KEY_BYTES)).decode()
+        values["master_keys"] = _parsed(str(path), _kept(path, made).strip() or "nothing", _master_keys)
     return Settings(**values)
 
 
@@ -253,20 +279,19 @@ def _parsed(variable: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise InvalidSettings(f"{variable} {error}") from None
 
 
-def _generated_key(home: Path) -> bytes:
-    """The key of this home, made by whichever process comes first: linking a complete file into place cannot be seen
-    half done.
+def _kept(path: Path, made: str) -> str:
+    """What a file of this home holds, which whichever process comes first makes: linking a complete file into place
+    cannot be seen half done.
     """
-    path = home / "secret.key"
     if not path.exists():
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = home / f".secret.key.{os.getpid()}.{secrets.token_hex(4)}"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.write(secrets.token_hex(32))
+            file.write(made)
         try:
             os.link(draft, path)
         except FileExistsError:
             pass
         finally:
             draft.unlink()
-    return path.read_bytes()
+    return path.read_text()

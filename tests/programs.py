@@ -66,3 +66,27 @@ NAP = """
         (br $again)))
     (i64.or (i64.const 0x200000000000) (i64.extend_i32_u (call $context (i32.const 8192) (i32.const 4096))))))
 """
+
+#: Answers its environment as text: each variable with a space behind. No value may have a quotation mark in it.
+ENVIRONMENT = """
+(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+  (memory (export "memory") 16)
+  (func (export "alloc") (param i32) (result i32) (i32.const 16384))
+  (func (export "handle") (param $p i32) (param $n i32) (result i64)
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (drop (call $environ (i32.const 512) (i32.const 0x20001)))
+    (local.set $n (i32.load (i32.const 4)))
+    (local.set $p (i32.const 0))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $p) (local.get $n)))
+        (if (i32.eqz (i32.load8_u (i32.add (i32.const 0x20001) (local.get $p))))
+          (then (i32.store8 (i32.add (i32.const 0x20001) (local.get $p)) (i32.const 32))))
+        (local.set $p (i32.add (local.get $p) (i32.const 1)))
+        (br $next)))
+    (i32.store8 (i32.const 0x20000) (i32.const 34))
+    (i32.store8 (i32.add (i32.const 0x20001) (local.get $n)) (i32.const 34))
+    (i64.or (i64.const 0x2000000000000) (i64.extend_i32_u (i32.add (local.get $n) (i32.const 2))))))
+"""

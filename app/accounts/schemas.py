@@ -1,8 +1,9 @@
 """Accounts on the wire."""
 
 from typing import Any
+from uuid import UUID
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from app.accounts import passwords
 from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS
@@ -14,6 +15,9 @@ from app.rules import Role, Scope
 from app.settings import EMAIL
 
 _LONGEST_NAME = 200
+
+#: Users, and groups, that one thing may be shared with.
+MOST_SHARED = 100
 
 
 def _name(**kwargs: Any) -> Plain:
@@ -39,6 +43,19 @@ def _role(**kwargs: Any) -> fields.Enum[Role]:
 
 def _switch(**kwargs: Any) -> fields.Boolean:
     return fields.Boolean(truthy={True}, falsy={False}, **kwargs)
+
+
+def allowed(kind: str) -> fields.Field[Any]:
+    """With whom something is shared."""
+    described = f"The {kind} that it is shared with. With neither users nor groups it is shared with everybody here."
+    return fields.List(
+        fields.UUID(), validate=[validate.Length(max=MOST_SHARED), _distinct], metadata={"description": described}
+    )
+
+
+def _distinct(ids: list[UUID]) -> None:
+    if len(set(ids)) < len(ids):
+        raise ValidationError("Each is named once.")
 
 
 class UserCreate(WireSchema):

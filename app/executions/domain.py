@@ -82,6 +82,7 @@ class Execution:
     duration_ms: float | None = None
     fuel_used: int | None = None
     memory_peak_bytes: int | None = None
+    environment_revision: int | None = None
     replay_of: UUID | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -110,6 +111,8 @@ class Finish:
     duration_ms: float | None = None
     fuel_used: int | None = None
     memory_peak_bytes: int | None = None
+    environment_revision: int | None = None
+    """Of the environment that it was given; the one of its beginning where this does not say."""
 
     @classmethod
     def by_platform(cls, error_type: ErrorType, message: str) -> "Finish":

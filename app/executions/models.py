@@ -53,6 +53,8 @@ class ExecutionRow(Base):
     """Run time of the deciding attempt by the worker's monotonic clock."""
     fuel_used: Mapped[int | None] = mapped_column(BigInteger)
     memory_peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    environment_revision: Mapped[int | None]
+    """Of the environment that the latest attempt was given."""
     attempts: Mapped[int]
     """Grows with every claim."""
     trigger: Mapped[str] = mapped_column(Text)

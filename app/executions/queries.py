@@ -88,7 +88,9 @@ def most_used(connection: Connection, *, most: int) -> list[str]:
 #: for nothing more. An execution that has already ended brings nothing along.
 BEGIN = f"""
 UPDATE executions AS execution
-SET status = 'RUNNING', started_at = now(), attempts = attempts + 1
+SET status = 'RUNNING', started_at = now(), attempts = attempts + 1,
+    environment_revision = CASE WHEN function.environment_id IS NOT NULL
+        THEN (SELECT given.revision FROM environments AS given WHERE given.id = function.environment_id) END
 FROM claimed
 JOIN functions AS function ON function.id = claimed.function_id
 JOIN versions AS version ON version.function_id = function.id
@@ -100,6 +102,7 @@ RETURNING claimed.id AS message_id, json_build_object(
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
     'awaited', execution.waiter IS NOT NULL,
+    'environment', function.environment_id, 'environment_revision', execution.environment_revision,
     'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
 ) AS carried
 """
@@ -111,14 +114,16 @@ WITH settled AS ({statements.SETTLE}), finished AS (
     UPDATE executions AS execution
     SET status = %(status)s, output = %(output)s, error_type = %(error_type)s, error_message = %(error_message)s,
         error_location = %(error_location)s, logs = %(logs)s, duration_ms = %(duration_ms)s, fuel_used = %(fuel_used)s,
-        memory_peak_bytes = %(memory_peak_bytes)s, completed_at = now()
+        memory_peak_bytes = %(memory_peak_bytes)s, completed_at = now(),
+        environment_revision = coalesce(%(environment_revision)s, environment_revision)
     FROM settled
     WHERE execution.id = %(execution_id)s AND execution.status = 'RUNNING' AND execution.attempts = %(attempt)s
     RETURNING execution.id, waiter, json_build_object(
         'id', execution.id, 'status', status, 'output', output::text, 'logs', logs,
         'error_type', error_type, 'error_message', error_message, 'error_location', error_location,
         'duration_ms', duration_ms, 'fuel_used', fuel_used, 'memory_peak_bytes', memory_peak_bytes,
-        'attempts', attempts, 'started_at', started_at, 'completed_at', completed_at
+        'environment_revision', environment_revision, 'attempts', attempts,
+        'started_at', started_at, 'completed_at', completed_at
     )::text AS result
 )
 SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
@@ -136,7 +141,7 @@ WITH ended AS (
     SELECT * FROM json_to_recordset(%(ended)s::json) AS ended (
         message_id bigint, token integer, execution_id uuid, attempt integer, status text, output text, error_type text,
         error_message text, error_location text, logs text, duration_ms double precision, fuel_used bigint,
-        memory_peak_bytes bigint
+        memory_peak_bytes bigint, environment_revision integer
     )
 ), settled AS (
     DELETE FROM broker.messages AS message USING ended
@@ -147,6 +152,7 @@ WITH ended AS (
     SET status = ended.status, output = ended.output::json, error_type = ended.error_type,
         error_message = ended.error_message, error_location = ended.error_location, logs = ended.logs,
         duration_ms = ended.duration_ms, fuel_used = ended.fuel_used, memory_peak_bytes = ended.memory_peak_bytes,
+        environment_revision = coalesce(ended.environment_revision, execution.environment_revision),
         completed_at = now()
     FROM settled JOIN ended ON ended.message_id = settled.id
     WHERE execution.id = ended.execution_id AND execution.status = 'RUNNING' AND execution.attempts = ended.attempt
@@ -162,7 +168,8 @@ SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FRO
 #: attempts are taken along.
 GIVE_BACK = f"""
 WITH {statements.GIVE_BACK}, undone AS (
-    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1
+    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1,
+        environment_revision = NULL
     FROM returned
     WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING' AND execution.attempts = 1
 )
@@ -215,7 +222,8 @@ FROM cancelled
 
 LISTED = (
     "id, function_id, version, status, attempts, trigger, correlation_id, created_at, error_type, error_message, "
-    "error_location, duration_ms, fuel_used, memory_peak_bytes, replay_of, started_at, completed_at"
+    "error_location, duration_ms, fuel_used, memory_peak_bytes, environment_revision, "
+    "replay_of, started_at, completed_at"
 )
 WHOLE = f"{LISTED}, input::text, output::text, logs"
 

@@ -9,6 +9,8 @@ from uuid import UUID
 import structlog
 
 from app.broker import Delivery, Keeper
+from app.environments.domain import NOTHING, Opened
+from app.environments.opening import opened
 from app.executions import queries
 from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
 from app.executions.queries import Claimed
@@ -87,14 +89,21 @@ def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: fl
         "attempt": carried["attempt"],
         "correlationId": carried["correlation_id"],
     }
-    outcome = run(module, text or "null", layer=layer, limits=limits, context=context, environment={})
+    given = _environment(platform, carried)
+    outcome = run(module, text or "null", layer=layer, limits=limits, context=context, environment=given.variables)
     if outcome.location is None and outcome.frames:
         version = UUID(carried["function_id"]), carried["version"]
         outcome = replace(outcome, location=artifacts.place_of(platform, *version, outcome.frames))
-    return _end_of(outcome)
+    return _end_of(outcome, given)
 
 
-def _end_of(outcome: Outcome) -> Finish:
+def _environment(platform: Platform, carried: dict[str, Any]) -> Opened:
+    if carried["environment"] is None:
+        return NOTHING
+    return opened(platform, UUID(carried["environment"]), carried["environment_revision"])
+
+
+def _end_of(outcome: Outcome, given: Opened) -> Finish:
     return Finish(
         status=Status.COMPLETED if outcome.failure is None else Status.FAILED,
         output=outcome.output,
@@ -105,6 +114,7 @@ def _end_of(outcome: Outcome) -> Finish:
         duration_ms=outcome.duration_ms,
         fuel_used=outcome.fuel_used,
         memory_peak_bytes=outcome.memory_peak_bytes,
+        environment_revision=given.revision,
     )
 
 

@@ -55,6 +55,11 @@ class ExecutionItem(WireSchema):
         required=True, allow_none=True, metadata={"description": "Null: this server does not count instructions."}
     )
     memory_peak_bytes = fields.Integer(required=True, allow_none=True)
+    environment_revision = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of the environment that it was given; null without one."},
+    )
     attempts = fields.Integer(required=True)
     trigger = fields.String(required=True)
     correlation_id = fields.String(required=True)
@@ -112,6 +117,7 @@ def as_item(execution: Execution) -> dict[str, Any]:
         "queueMs": _rounded(execution.queue_ms),
         "fuelUsed": execution.fuel_used,
         "memoryPeakBytes": execution.memory_peak_bytes,
+        "environmentRevision": execution.environment_revision,
         "attempts": execution.attempts,
         "trigger": execution.trigger,
         "correlationId": execution.correlation_id,

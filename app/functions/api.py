@@ -89,6 +89,7 @@ class Functions(MethodView):
             code=_code(body, body["language"]),
             limits=limits,
             sharing=_sharing(body),
+            environment_id=body.get("environment_id"),
             correlation_id=correlation_id(),
         )
         headers = {"Location": url_for("functions.Function", function_id=row[0].id), **_tag(row[0])}
@@ -116,7 +117,7 @@ class Function(MethodView):
             caller(),
             function_id,
             changes={
-                **{name: body[name] for name in ("name", "description") if name in body},
+                **{name: body[name] for name in ("name", "description", "environment_id") if name in body},
                 **body.get("limits", {}),
             },
             code=_changed_code(body, function_id),

@@ -39,6 +39,8 @@ class Function(Base):
     allowed_users: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     """Users that it is shared with, and some who were: see `can_access`."""
     allowed_groups: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    environment_id: Mapped[UUID | None] = mapped_column(ForeignKey("environments.id"), index=True)
+    """What it is given; none for one that was deleted."""
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
     """Set by a deletion; the row goes when its executions have gone."""
 

@@ -3,19 +3,16 @@
 import base64
 import binascii
 from typing import Any, ClassVar
-from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
+from app.accounts.schemas import allowed
 from app.functions.domain import MOST, NAME, FunctionLimits, Verification, VersionStatus, function_status
 from app.functions.models import Function, Version
 from app.http.wire import Plain, Time, WholeNumber, WireSchema
 from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
-
-#: Users, and groups, that one thing may be shared with.
-MOST_SHARED = 100
 
 
 class LimitsSchema(WireSchema):
@@ -88,19 +85,6 @@ def _only_null() -> fields.Field[Any]:
     return fields.Raw(allow_none=True, validate=validate.Equal(None, error=error))
 
 
-def _allowed(kind: str) -> fields.Field[Any]:
-    """With whom something is shared."""
-    described = f"The {kind} that it is shared with. With neither users nor groups it is shared with everybody here."
-    return fields.List(
-        fields.UUID(), validate=[validate.Length(max=MOST_SHARED), _distinct], metadata={"description": described}
-    )
-
-
-def _distinct(ids: list[UUID]) -> None:
-    if len(set(ids)) < len(ids):
-        raise ValidationError("Each is named once.")
-
-
 class FunctionWrite(WireSchema):
     """What may be changed of a function; what is left out stays."""
 
@@ -110,10 +94,12 @@ class FunctionWrite(WireSchema):
     source = Plain(metadata={"description": "The whole source; for every language but `wasm`."})
     wasm = Base64(metadata={"description": "A prebuilt module in base64; for language `wasm`.", "format": "byte"})
     limits = fields.Nested(LimitsSchema)
-    environment_id = _only_null()
+    environment_id = fields.UUID(
+        allow_none=True, metadata={"description": "The environment that it is given; null takes it away."}
+    )
     retry = _only_null()
-    allowed_users = _allowed("users")
-    allowed_groups = _allowed("groups")
+    allowed_users = allowed("users")
+    allowed_groups = allowed("groups")
 
     class Meta(WireSchema.Meta):
         """Code comes in the member that its language uses, or not at all."""
@@ -299,7 +285,7 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
             "status": VersionStatus(latest.status),
             "compile_error": latest.compile_error,
         },
-        "environment_id": None,
+        "environment_id": function.environment_id,
         "limits": {"timeout_ms": function.timeout_ms, "memory_mb": function.memory_mb},
         "retry": None,
         "allowed_users": function.allowed_users,

@@ -14,6 +14,7 @@ from app.accounts.domain import Forbidden, Principal, can_access, changed
 from app.accounts.sharing import Sharing, audiences_of, check_sharing
 from app.audit.domain import Act
 from app.audit.service import record
+from app.environments.service import check_usable
 from app.functions import queries
 from app.functions.domain import (
     FunctionLimits,
@@ -53,6 +54,7 @@ def register(
     code: Code,
     limits: FunctionLimits,
     sharing: Sharing | None = None,
+    environment_id: UUID | None = None,
     correlation_id: str,
 ) -> tuple[Function, Version]:
     """Record a function and its first version, and the message that has it compiled, in one transaction."""
@@ -64,6 +66,8 @@ def register(
     try:
         with platform.database.transaction() as session:
             check_sharing(session, sharing)
+            if environment_id is not None:
+                check_usable(session, principal, environment_id)
             if queries.name_is_taken(session, name):
                 raise NameTaken(name)
             now = queries.now(session)
@@ -79,6 +83,7 @@ def register(
                 owner_id=principal.user_id,
                 allowed_users=list(sharing.users or ()),
                 allowed_groups=list(sharing.groups or ()),
+                environment_id=environment_id,
                 created_at=now,
                 updated_at=now,
             )
@@ -113,6 +118,10 @@ def change(
             before = _state(function)
             if "name" in changes and queries.name_is_taken(session, changes["name"], by_other_than=function_id):
                 raise NameTaken(changes["name"])
+            wanted = changes.get("environment_id")
+            # Whoever may change a function need not be able to see what it was given before.
+            if wanted is not None and wanted != function.environment_id:
+                check_usable(session, principal, wanted)
             for field, value in changes.items():
                 setattr(function, field, value)
             _share(session, function, sharing or Sharing())
@@ -199,9 +208,10 @@ def delete(
     transaction.
     """
     function, _ = _to_change(platform, session, principal, function_id, if_match=if_match)
-    function.deleted_at = queries.now(session)
-    queries.discard_messages(session, function_id)
     record(session, principal.actor, Act("function.delete", function_id, before=_state(function)))
+    function.deleted_at = queries.now(session)
+    function.environment_id = None
+    queries.discard_messages(session, function_id)
 
 
 def languages(platform: Platform) -> list[dict[str, Any]]:
@@ -294,6 +304,7 @@ def _state(function: Function) -> dict[str, Any]:
         "latestVersion": function.latest_version,
         "allowedUsers": [str(one) for one in function.allowed_users],
         "allowedGroups": [str(one) for one in function.allowed_groups],
+        "environmentId": None if function.environment_id is None else str(function.environment_id),
     }
 
 

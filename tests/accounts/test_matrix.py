@@ -22,14 +22,16 @@ CORRELATION: Final = {"X-Correlation-Id": "matrix"}
 
 @dataclass(frozen=True)
 class Row:
-    """What a route asks: a scope of keys, to be an administrator, to be able to see a function, to own it. `body` is
-    one that would do, and `made` makes what its last id names, for each cell anew: being let in may end it.
+    """What a route asks: a scope of keys, to be an administrator, to be able to see what is shared, to own it.
+
+    `body` is one that would do, and `made` makes what its last id names, for each cell anew: being let in may end it.
     """
 
     scope: Scope | None
     admin: bool = False
     is_open: bool = False
     of_function: bool = False
+    of_environment: bool = False
     owned: bool = False
     own: bool = False
     """What it names is only there for whom it belongs to, and for administrators."""
@@ -38,6 +40,11 @@ class Row:
     has_token: bool = True
     needs_session: bool = False
     is_page: bool = False
+
+    @property
+    def of_shared(self) -> bool:
+        """Whether it names something that is shared."""
+        return self.of_function or self.of_environment
 
 
 def _user(world: World, _asker: Asker) -> UUID:
@@ -114,6 +121,16 @@ ROWS: Final[dict[str, Row]] = {
     "GET /languages": Row(Scope.FUNCTIONS_READ),
     "GET /executions": Row(Scope.EXECUTIONS_READ),
     "GET /executions/<id:execution_id>": Row(Scope.EXECUTIONS_READ, of_function=True),
+    "GET /environments": Row(Scope.ENVIRONMENTS_READ),
+    "POST /environments": Row(Scope.ENVIRONMENTS_WRITE, admin=True, body={"name": "made-by-the-matrix"}),
+    "GET /environments/<id:environment_id>": Row(Scope.ENVIRONMENTS_READ, of_environment=True),
+    "PUT /environments/<id:environment_id>": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, of_environment=True, body={"description": "x"}
+    ),
+    "DELETE /environments/<id:environment_id>": Row(Scope.ENVIRONMENTS_WRITE, admin=True, of_environment=True),
+    "PATCH /environments/<id:environment_id>/entries": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, of_environment=True, body={"set": [{"key": "KEY", "value": "x"}]}
+    ),
     "GET /operations/queues": Row(Scope.OPERATIONS_READ, admin=True),
     "GET /operations/workers": Row(Scope.OPERATIONS_READ, admin=True),
     "GET /operations/events": Row(Scope.OPERATIONS_READ, admin=True),
@@ -155,7 +172,15 @@ def routes(app: Flask) -> Iterator[tuple[str, str]]:
 
 
 def _application() -> Flask:
-    return create_app(load_settings({"DATABASE_URL": "postgresql://nobody@/none", "KILN_SECRET_KEY": "x" * 32}))
+    return create_app(
+        load_settings(
+            {
+                "DATABASE_URL": "postgresql://nobody@/none",
+                "KILN_SECRET_KEY": "x" * 32,
+                "KILN_MASTER_KEY": "A" * 43 + "=",
+            }
+        )
+    )
 
 
 ROUTES = sorted(f"{method} {path}" for method, path in routes(_application()))
@@ -174,6 +199,7 @@ class Cast:
     def __post_init__(self) -> None:
         world = self.world
         self._functions: dict[str, UUID] = {}
+        self._environments: dict[str, UUID] = {}
         self.owner, self.member, self.other = (world.user() for _ in range(3))
         self.stranger, disabled, demoted = (world.user() for _ in range(3))
         self.group = world.group(self.member)
@@ -213,17 +239,30 @@ class Cast:
 
     def new_function(self, of: str) -> UUID:
         """The same, made for nobody else."""
+        owner = self.stranger if of == "other's" else self.owner
+        return self.world.function(owner, **self._shared(of))
+
+    def environment(self, of: str) -> UUID:
+        """An environment that is shared in the same way."""
+        if of not in self._environments:
+            self._environments[of] = self.new_environment(of)
+        return self._environments[of]
+
+    def new_environment(self, of: str) -> UUID:
+        """The same, made for nobody else."""
+        return self.world.environment(**self._shared(of))
+
+    def _shared(self, of: str) -> dict[str, list[UUID]]:
         shared: dict[str, dict[str, list[UUID]]] = {
             "own": {"users": [self.owner.id]},
             "group's": {"groups": [self.group]},
             "public": {},
             "other's": {"users": [self.stranger.id]},
         }
-        owner = self.stranger if of == "other's" else self.owner
-        return self.world.function(owner, **shared[of])
+        return shared[of]
 
     def sees(self, asker: Asker, of: str) -> bool:
-        """Whether a function is there for somebody, as the roadmap has it."""
+        """Whether a function or an environment is there for somebody, as the roadmap has it."""
         if asker.name in ADMINS or of == "public":
             return True
         return {"own": asker.user is self.owner, "group's": asker.user is self.member}.get(of, False)
@@ -254,7 +293,7 @@ def expected(row: Row, cast: Cast, asker: Asker, method: str, of: str) -> set[in
         (row.needs_session and asker.name not in BY_SESSION, 404),
         # Nobody, not even an administrator, gets another's key by rotating it.
         (row.own and of == "other's" and (not is_admin or row.body is not None), 404),
-        (of == "absent" or (row.of_function and not cast.sees(asker, of)), 404),
+        (of == "absent" or (row.of_shared and not cast.sees(asker, of)), 404),
         (row.owned and not is_admin and not is_owner, 403),
     )
     return next(({status} for applies, status in refusals if applies), OPEN if row.is_open else LET_IN)
@@ -271,7 +310,7 @@ def written(row: Row, method: str, of: str, status: int) -> list[str]:
 
 def ids_of(row: Row, path: str) -> tuple[str, ...]:
     """Of which things a route is asked."""
-    if row.of_function:
+    if row.of_shared:
         return ("own", "group's", "public", "other's", "absent", "malformed")
     if row.own:
         return ("own", "other's", "absent", "malformed")
@@ -285,9 +324,11 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
         if row.of_function:
             function = cast.new_function(of) if method == "DELETE" else cast.function(of)
             named = str(cast.world.execution(function) if "<id:execution_id>" in path else function)
+        elif row.of_environment:
+            named = str(cast.new_environment(of) if method == "DELETE" else cast.environment(of))
         elif row.made is not None:
             named = str(row.made(cast.world, cast.somebody if of == "other's" else asker))
-    for variable in ("user_id", "group_id", "session_id", "key_id", "function_id", "execution_id"):
+    for variable in ("user_id", "group_id", "session_id", "key_id", "function_id", "execution_id", "environment_id"):
         path = path.replace(f"<id:{variable}>", named)
     path = path.replace("<number:number>", "1").replace("<string:name>", "execute").replace("<path:page>", "tasks")
     file = "console.css" if path.startswith("/console") else "swagger/swagger-ui.css"
@@ -302,7 +343,7 @@ def test_everybody_is_answered_as_the_matrix_says(world: World, route: str) -> N
     for asker in cast.askers:
         hidden: dict[str, bytes] = {}
         for of in ids_of(row, path):
-            if row.made is None and of == "own" and "<id:" in path and not row.of_function:
+            if row.made is None and of == "own" and "<id:" in path and not row.of_shared:
                 continue
             address = filled(row, method, path, cast, asker, of)
             sent = {"data": row.body} if row.is_page else {"json": row.body}

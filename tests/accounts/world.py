@@ -1,4 +1,4 @@
-"""Everybody who may ask, with what lets them in, and functions that are shared in every way."""
+"""Everybody who may ask, with what lets them in, functions and environments that are shared in every way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +16,8 @@ from app.accounts.domain import Principal
 from app.accounts.models import User
 from app.accounts.sharing import Sharing
 from app.audit.domain import Actor, Via
+from app.environments import service as environments
+from app.environments.domain import Secret, Wish
 from app.functions import service as functions
 from app.functions.domain import FunctionLimits
 from app.functions.service import Code
@@ -113,6 +115,18 @@ class World:
             sharing=Sharing(users, groups),
             correlation_id="world",
         )[0].id
+
+    def environment(self, *, users: list[UUID] = [], groups: list[UUID] = []) -> UUID:  # noqa: B006 - read only
+        """An environment that is shared so."""
+        self._number += 1
+        return environments.create(
+            self.platform,
+            self.root.actor,
+            name=f"environment-{self._number}",
+            description="",
+            entries=[Wish("KEY", "", Secret("value"))],
+            sharing=Sharing(users, groups),
+        ).environment.id
 
     def sql(self, statement: str, *parameters: object) -> list[Any]:
         """What only time could do."""

@@ -186,7 +186,7 @@ def test_what_every_function_has_is_accepted_back(client: FlaskClient) -> None:
         ({"limits": {"memoryMb": 100_000}}, "/limits/memoryMb"),
         ({"limits": {"cpu": 1}}, "/limits/cpu"),
         ({"allowedUsers": ["somebody"]}, "/allowedUsers/0"),
-        ({"environmentId": "01890000-0000-7000-8000-000000000000"}, "/environmentId"),
+        ({"environmentId": "production"}, "/environmentId"),
         ({"id": "x"}, "/id"),
     ],
 )

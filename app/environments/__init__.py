@@ -1,0 +1,1 @@
+"""Environments: named variables and secrets that functions are given."""
