@@ -110,7 +110,7 @@ class C(Toolchain):
     libraries: ClassVar[Sequence[str]] = ("libc.a", "libzigc.a", "libcompiler_rt.a")
     runtime: ClassVar[Part] = RUNTIME
     parts = (library, runtime)
-    standard: ClassVar[str] = "-std=c23"
+    standard: ClassVar[str] = "-std=gnu23"
 
     def version(self) -> str:
         """The version of ziglang, which brings clang."""
