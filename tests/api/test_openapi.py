@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import validate
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from app.factory import create_app
 from app.settings import load_settings
@@ -58,11 +58,14 @@ def test_every_operation_answers_as_documented(
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app, headers=headers)[path][method.upper()]
 
     @given(case=operation.as_strategy())
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
     def answers_as_documented(case: schemathesis.Case) -> None:
         response = case.call(headers=headers)
+        # Who is let in is for the matrix to say: the check spoils one way in and leaves the other as it is.
         # What a schema cannot say: which rows there are, what time it is, and which passwords are known.
         refused = response.status_code == 422 and response.json()["code"] in BEYOND_THE_SCHEMA
-        case.validate_response(response, excluded_checks=[positive_data_acceptance] if refused else [])
+        case.validate_response(
+            response, excluded_checks=[*([positive_data_acceptance] if refused else []), ignored_auth]
+        )
 
     answers_as_documented()

@@ -62,7 +62,7 @@ def test_a_malformed_id_is_not_found_whatever_the_method(client: FlaskClient) ->
 
 
 def test_the_addresses_that_people_click_lead_somewhere(client: FlaskClient) -> None:
-    assert client.get("/").headers["Location"] == "/docs"
+    assert client.get("/").headers["Location"] == "/console/"
     type_ = client.get("/nope").get_json()["type"]
     assert 'id="not_found"' in client.get(type_.partition("#")[0]).get_data(as_text=True)
 
