@@ -50,6 +50,11 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def fingerprint(database_url: str) -> str:
+    """Which database something kept in a home belongs to, without saying how to get in."""
+    return hashlib.sha256(database_url.encode()).hexdigest()
+
+
 def embedded_url(home: Path, database: str = "kiln") -> str:
     """The libpq URL of a database on the embedded server, whether or not that server runs.
 

@@ -1,7 +1,5 @@
 """The web application's composition root: it lists packages and has no logic."""
 
-from functools import partial
-
 from flask import Flask
 
 from app.accounts import api as accounts
@@ -23,7 +21,7 @@ from app.operations import api as operations
 from app.operations import health
 from app.operations.flower import door as flower
 from app.platform import Platform
-from app.rules import rule
+from app.rules import with_rule
 from app.settings import Settings
 
 #: Base64 takes four bytes for three, and a body has more members than its code.
@@ -52,7 +50,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(console.blueprint)
-    app.view_functions["console.static"] = rule(is_open=True)(partial(app.view_functions["console.static"]))
+    app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
     for package in (accounts, audit, environments, functions, executions, operations):

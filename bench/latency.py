@@ -27,6 +27,7 @@ from typing import Any
 import psycopg
 
 from app.addresses import embedded_url
+from app.local.administrator import administrator_of
 from app.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +66,9 @@ class Api(http.client.HTTPConnection):
 
 def authorization_of(home: Path) -> str:
     """The header that lets in the first administrator of a home."""
-    return f"Bearer {json.loads((home / 'administrator.json').read_text())['key']}"
+    known = administrator_of(home, embedded_url(home))
+    assert known is not None
+    return f"Bearer {known.key}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from flask import Response, jsonify, make_response, request, url_for
 from flask.views import MethodView
 
 from app.accounts import credentials, domain, people
-from app.accounts.guard import actor, caller, csrf_token, delete_cookie, set_cookie
+from app.accounts.guard import actor, caller, csrf_token, csrf_token_of, delete_cookie, set_cookie
 from app.accounts.schemas import (
     GroupCreate,
     GroupPage,
@@ -35,15 +35,12 @@ from app.accounts.schemas import (
     as_session,
     as_user,
 )
-from app.accounts.tokens import csrf_token as csrf_token_of
 from app.audit.domain import Via
-from app.http.blueprints import ResourceBlueprint, platform
+from app.http.blueprints import LOCATED, ResourceBlueprint, platform
 from app.http.cursors import PageQuery, paged
 from app.rules import Role, Scope, rule
 
 blueprint = ResourceBlueprint("accounts", __name__, description="People, and what lets them in.")
-
-LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
 
 #: What the errors of this package are on the wire.
 PROBLEMS = {
@@ -245,7 +242,7 @@ class Sessions(MethodView):
             user_agent=request.headers.get("User-Agent", ""),
         )
         shown = as_session(begun.session, is_current=True)
-        shown["csrf_token"] = csrf_token_of(platform().settings.secret_key, begun.session.id)
+        shown["csrf_token"] = csrf_token_of(begun.session.id)
         response = make_response(jsonify(SessionBegun().dump(shown)), 201)
         response.headers["Location"] = url_for("accounts.OneSession", session_id=begun.session.id)
         set_cookie(response, begun.token)

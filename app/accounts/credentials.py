@@ -179,16 +179,7 @@ def create_key(
         if not now < expires_at <= now + timedelta(days=MOST_KEY_DAYS):
             raise ExpiryRefused(MOST_KEY_DAYS)
         text = tokens.new_key()
-        made = ApiKey(
-            id=new_id(),
-            user_id=principal.user_id,
-            name=name,
-            hint=tokens.hint_of(text),
-            scopes=sorted(wanted),
-            created_at=now,
-            expires_at=expires_at,
-        )
-        queries.keep_key(session, made, text)
+        made = queries.add_key(session, principal.user_id, text, name=name, scopes=wanted, expires_at=expires_at)
         record(session, principal.actor, Act("api_key.create", made.id, after=_state(made)))
         return made, text
 

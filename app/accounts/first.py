@@ -1,6 +1,5 @@
 """The first administrator: made where nobody is there yet, with a key for programs of this machine."""
 
-import hashlib
 import json
 import os
 import secrets
@@ -8,14 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from sqlalchemy import text as sql
-from sqlalchemy.orm import Session
 
 from app.accounts import passwords, queries, tokens
 from app.accounts.domain import MOST_KEY_DAYS, Principal
-from app.accounts.models import ApiKey, User
+from app.addresses import fingerprint
 from app.audit.domain import Act, Actor, Via
 from app.audit.service import record
-from app.identity import new_id
 from app.platform import Platform
 from app.rules import EVERY_SCOPE, Role
 from app.settings import Settings
@@ -47,9 +44,11 @@ def ensure(platform: Platform) -> First | None:
         session.execute(sql("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
         if queries.is_anybody(session):
             return None
-        user = _made(session, settings.admin_email, hashed)
-        key = tokens.new_key()
-        queries.keep_key(session, _key(user, key), key)
+        name, key = "Administrator", tokens.new_key()
+        user = queries.add_user(session, email=settings.admin_email, name=name, role=Role.ADMIN, password=hashed)
+        # Good for as long as a key may be: the installation's own command lines are shown with it.
+        end = user.created_at + timedelta(days=MOST_KEY_DAYS)
+        queries.add_key(session, user.id, key, name="first", scopes=EVERY_SCOPE, expires_at=end)
         record(session, Actor(via=Via.SYSTEM), Act("user.create", user.id, after={"email": user.email}))
         first = First(user.email, None if chosen else password, key)
         # Before the transaction ends: an administrator whose password nobody knows is none.
@@ -67,40 +66,10 @@ def program(platform: Platform) -> Principal:
     return Principal(user.id, user.email, user.name, Role.ADMIN, frozenset(), actor)
 
 
-def _made(session: Session, email: str, hashed: str) -> User:
-    now = queries.now(session)
-    user = User(
-        id=new_id(),
-        email=email,
-        name="Administrator",
-        role=Role.ADMIN,
-        enabled=True,
-        password=hashed,
-        created_at=now,
-        updated_at=now,
-    )
-    session.add(user)
-    session.flush()
-    return user
-
-
-def _key(user: User, text: str) -> ApiKey:
-    """A key that is good for as long as a key may be: the installation's own command lines are shown with it."""
-    return ApiKey(
-        id=new_id(),
-        user_id=user.id,
-        name="first",
-        hint=tokens.hint_of(text),
-        scopes=sorted(EVERY_SCOPE),
-        created_at=user.created_at,
-        expires_at=user.created_at + timedelta(days=MOST_KEY_DAYS),
-    )
-
-
 def _keep(settings: Settings, first: First) -> None:
     """`database` says for whom it is good; `app.local.administrator` reads it."""
     path = settings.home / _FILE
-    known = asdict(first) | {"database": hashlib.sha256(settings.database_url.encode()).hexdigest()}
+    known = asdict(first) | {"database": fingerprint(settings.database_url)}
     draft = path.with_suffix(".draft")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - a descriptor
         file.write(json.dumps(known))

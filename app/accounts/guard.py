@@ -6,6 +6,7 @@ and never from anything that a client could have made.
 
 import hmac
 from typing import Final, cast
+from uuid import UUID
 
 from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
@@ -74,9 +75,12 @@ def knows_caller() -> bool:
 def csrf_token() -> str | None:
     """What the caller's pages send along with changes; none where no session lets them in."""
     found = _caller()
-    if found is None or found.session_id is None:
-        return None
-    return tokens.csrf_token(platform().settings.secret_key, found.session_id)
+    return None if found is None or found.session_id is None else csrf_token_of(found.session_id)
+
+
+def csrf_token_of(session_id: UUID) -> str:
+    """What the pages of a session send along."""
+    return tokens.csrf_token(platform().settings.secret_key, session_id)
 
 
 def cookie_name() -> str:

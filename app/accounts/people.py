@@ -41,19 +41,7 @@ def create_user(platform: Platform, actor: Actor, *, email: str, name: str, role
     hashed = None if password is None else _hashed(password, email, name)
     try:
         with platform.database.transaction() as session:
-            now = queries.now(session)
-            user = User(
-                id=new_id(),
-                email=email,
-                name=name,
-                role=role,
-                enabled=True,
-                password=hashed,
-                created_at=now,
-                updated_at=now,
-            )
-            session.add(user)
-            session.flush()
+            user = queries.add_user(session, email=email, name=name, role=role, password=hashed)
             record(session, actor, Act("user.create", user.id, after=_state(user)))
             return Person(user, [])
     except IntegrityError as error:
@@ -91,12 +79,7 @@ def change_own(
             kept = queries.password_of(session, principal.user_id)
         if kept is not None and not passwords.hashing().verify(current_password or "", kept):
             raise WrongPassword
-    session_id = principal.actor.credential_id
-    person = _change_user(platform, principal.actor, principal.user_id, changes, but=session_id)
-    if "password" in changes:
-        with platform.database.transaction() as session:
-            queries.rotate_sessions(session, [principal.user_id])
-    return person
+    return _change_user(platform, principal.actor, principal.user_id, changes, but=principal.actor.credential_id)
 
 
 def _change_user(
@@ -119,7 +102,7 @@ def _change_user(
         found.updated_at = queries.now(session)
         if "password" in values or not found.enabled:
             queries.end_sessions(session, user_id, but=but if found.enabled else None)
-        if found.role != before["role"]:
+        if found.role != before["role"] or "password" in values:
             queries.rotate_sessions(session, [user_id])
         old, new = changed(before, _state(found))
         if "password" in values:
@@ -200,6 +183,12 @@ def members(platform: Platform, group_id: UUID, *, before: UUID | None, limit: i
     with platform.database.transaction() as session:
         _group(session, group_id)
         return _people(session, queries.members(session, group_id, before=before, limit=limit))
+
+
+def members_of(platform: Platform, group_ids: Sequence[UUID]) -> dict[UUID, list[User]]:
+    """By group, the users in it, newest first."""
+    with platform.database.transaction() as session:
+        return queries.members_by_group(session, group_ids)
 
 
 def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> Person:

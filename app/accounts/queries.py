@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session, undefer
 
 from app.accounts.domain import Principal
 from app.accounts.models import ApiKey, Group, Membership, Token, User, UserSession
-from app.accounts.tokens import digest_of
-from app.rules import Role
+from app.accounts.tokens import digest_of, hint_of
+from app.identity import new_id
+from app.rules import Role, Scope
 
 #: Whose token this is: the user as they are at this moment, and the session or key. Nothing for a token that is
 #: unknown, was replaced, has ended, or whose user is disabled. The time of use is written once a minute.
@@ -214,6 +215,15 @@ def members(session: Session, group_id: UUID, *, before: UUID | None, limit: int
     return session.execute(statement.order_by(User.id.desc()).limit(limit)).scalars().all()
 
 
+def members_by_group(session: Session, group_ids: Collection[UUID]) -> dict[UUID, list[User]]:
+    """By group, the users in it, newest first."""
+    found: dict[UUID, list[User]] = {group_id: [] for group_id in group_ids}
+    statement = select(Membership.group_id, User).join(User, User.id == Membership.user_id)
+    for group_id, user in session.execute(statement.where(Membership.group_id.in_(group_ids)).order_by(User.id.desc())):
+        found[group_id].append(user)
+    return found
+
+
 def join(session: Session, group_id: UUID, user_id: UUID) -> bool:
     """Put a user into a group; answers whether they were not in it."""
     values = {"group_id": group_id, "user_id": user_id, "created_at": func.now()}
@@ -289,11 +299,41 @@ def api_keys(session: Session, user_id: UUID, *, before: UUID | None, limit: int
     return session.execute(statement).scalars().all()
 
 
-def keep_key(session: Session, key: ApiKey, text: str) -> None:
+def add_user(session: Session, *, email: str, name: str, role: Role, password: str | None) -> User:
+    """Write an enabled user with the hash of their password."""
+    moment = now(session)
+    user = User(
+        id=new_id(),
+        email=email,
+        name=name,
+        role=role,
+        enabled=True,
+        password=password,
+        created_at=moment,
+        updated_at=moment,
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def add_key(
+    session: Session, user_id: UUID, text: str, *, name: str, scopes: Collection[Scope], expires_at: datetime
+) -> ApiKey:
     """Write a key, and the digest of its text."""
+    key = ApiKey(
+        id=new_id(),
+        user_id=user_id,
+        name=name,
+        hint=hint_of(text),
+        scopes=sorted(scopes),
+        created_at=now(session),
+        expires_at=expires_at,
+    )
     session.add(key)
     session.flush()
     session.add(Token(digest=digest_of(text), api_key_id=key.id))
+    return key
 
 
 def first_administrator(session: Session) -> User | None:

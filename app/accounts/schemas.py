@@ -10,7 +10,7 @@ from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS
 from app.accounts.models import ApiKey, Group, UserSession
 from app.accounts.people import Person
 from app.http.cursors import PageQuery
-from app.http.wire import Plain, Time, WholeNumber, WireSchema
+from app.http.wire import Plain, Switch, Time, WholeNumber, WireSchema
 from app.rules import Role, Scope
 from app.settings import EMAIL
 
@@ -41,10 +41,6 @@ def _role(**kwargs: Any) -> fields.Enum[Role]:
     return fields.Enum(Role, by_value=True, **kwargs)
 
 
-def _switch(**kwargs: Any) -> fields.Boolean:
-    return fields.Boolean(truthy={True}, falsy={False}, **kwargs)
-
-
 def allowed(kind: str) -> fields.Field[Any]:
     """With whom something is shared."""
     described = f"The {kind} that it is shared with. With neither users nor groups it is shared with everybody here."
@@ -72,7 +68,7 @@ class UserWrite(WireSchema):
 
     name = _name()
     role = _role()
-    enabled = _switch()
+    enabled = Switch()
     password = _password()
 
 

@@ -1,7 +1,8 @@
 """What sharing something with users and groups means to those packages that have something to share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,12 +15,33 @@ from app.accounts.models import Group, User
 visible, viewer, audiences_of = queries.visible, queries.viewer, queries.audiences
 
 
+class Shareable(Protocol):
+    """A row that says with whom it is shared."""
+
+    allowed_users: list[UUID]
+    allowed_groups: list[UUID]
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """With whom something is to be shared; None leaves it as it is."""
 
     users: Sequence[UUID] | None = None
     groups: Sequence[UUID] | None = None
+
+    @classmethod
+    def asked(cls, body: Mapping[str, Any]) -> "Sharing":
+        """What the body of a request asks for."""
+        return cls(body.get("allowed_users"), body.get("allowed_groups"))
+
+
+def share(session: Session, thing: Shareable, sharing: Sharing) -> None:
+    """Share a row with others; whoever it is shared with already need not exist any more."""
+    check_sharing(session, sharing, known=[*thing.allowed_users, *thing.allowed_groups])
+    if sharing.users is not None:
+        thing.allowed_users = list(sharing.users)
+    if sharing.groups is not None:
+        thing.allowed_groups = list(sharing.groups)
 
 
 def check_sharing(session: Session, sharing: Sharing, *, known: Collection[UUID] = ()) -> None:

@@ -247,7 +247,7 @@ def _account(**shown: Any) -> Response:
 
 def _people() -> Response:
     groups = people.groups(platform(), before=None, limit=_MOST_SHOWN)
-    members = {one.id: people.members(platform(), one.id, before=None, limit=_MOST_SHOWN) for one in groups}
+    members = people.members_of(platform(), [one.id for one in groups])
     users = people.users(platform(), before=None, limit=_MOST_SHOWN)
     return _page("people.html", users=users, groups=groups, members=members)
 

@@ -20,15 +20,12 @@ from app.environments.schemas import (
     whole,
     wishes,
 )
-from app.http.blueprints import ResourceBlueprint, platform
+from app.http.blueprints import LOCATED, TAGGED, ResourceBlueprint, platform
 from app.http.conditions import if_match
 from app.http.cursors import PageQuery, paged
 from app.rules import Role, Scope, rule
 
 blueprint = ResourceBlueprint("environments", __name__, description="Variables and secrets for functions.")
-
-TAGGED = {"ETag": {"description": "Send it in If-Match to change only what was read.", "schema": {"type": "string"}}}
-LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
 
 #: What the errors of this package are on the wire. What cannot be opened is a fault of the installation.
 PROBLEMS = {
@@ -68,7 +65,7 @@ class Environments(MethodView):
             name=body["name"],
             description=body.get("description", ""),
             entries=wishes(body.get("entries", []), pointer="/entries"),
-            sharing=_sharing(body),
+            sharing=Sharing.asked(body),
         )
         location = url_for("environments.OneEnvironment", environment_id=shown.environment.id)
         return as_read(shown), 201, {"Location": location, **_tag(shown)}
@@ -98,7 +95,7 @@ class OneEnvironment(MethodView):
             environment_id,
             fields={name: body[name] for name in ("name", "description") if name in body},
             entries=whole(body),
-            sharing=_sharing(body),
+            sharing=Sharing.asked(body),
             if_match=if_match(),
         )
         return as_read(shown), 200, _tag(shown)
@@ -121,10 +118,6 @@ class Entries(MethodView):
         """Set some entries and remove others; all others stay as they are."""
         shown = service.change(platform(), actor(), environment_id, fields={}, entries=some(body), if_match=if_match())
         return as_read(shown), 200, _tag(shown)
-
-
-def _sharing(body: dict[str, Any]) -> Sharing:
-    return Sharing(body.get("allowed_users"), body.get("allowed_groups"))
 
 
 def _tag(shown: service.Shown) -> dict[str, str]:

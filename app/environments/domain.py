@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Never
 from uuid import UUID
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 MOST_ENTRIES: Final = 200

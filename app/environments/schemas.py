@@ -5,9 +5,9 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.accounts.schemas import allowed
-from app.environments.domain import KEY, LARGEST_VALUE_BYTES, MOST_ENTRIES, NAME, Changes, Secret, Wish
+from app.environments.domain import KEY, LARGEST_VALUE_BYTES, MOST_ENTRIES, Changes, Secret, Wish
 from app.environments.service import Shown
-from app.http.wire import Plain, Time, WireSchema
+from app.http.wire import Name, Plain, Switch, Time, WireSchema
 
 _KEY_ERROR = "A key has 1 to 128 letters of ASCII, digits and _, and does not begin with a digit."
 
@@ -19,16 +19,6 @@ class Hidden(Plain):
         text = super()._deserialize(value, attr, data, **kwargs)
         validate.Length(max=LARGEST_VALUE_BYTES)(text)
         return Secret(text)
-
-
-def _name(*, required: bool = False) -> Plain:
-    return Plain(
-        required=required,
-        validate=validate.Regexp(
-            f"^{NAME.pattern}\\Z", error="A name has 1 to 63 of a-z, 0-9 and -, and does not begin with -."
-        ),
-        metadata={"description": "Unique among environments.", "pattern": f"^{NAME.pattern}$"},
-    )
 
 
 def _key(**kwargs: Any) -> Plain:
@@ -50,9 +40,7 @@ class EntryWrite(WireSchema):
             "left out.",
         }
     )
-    secret = fields.Boolean(
-        truthy={True},
-        falsy={False},
+    secret = Switch(
         metadata={"description": "Whether functions alone are given it. Left out: as it was, and not where it is new."},
     )
 
@@ -64,7 +52,7 @@ def _entries() -> fields.Field[Any]:
 class EnvironmentWrite(WireSchema):
     """What may be changed of an environment; what is left out stays. Entries are the whole list."""
 
-    name = _name()
+    name = Name(among="environments")
     description = Plain(validate=validate.Length(max=2000))
     entries = _entries()
     allowed_users = allowed("users")
@@ -74,7 +62,7 @@ class EnvironmentWrite(WireSchema):
 class EnvironmentCreate(EnvironmentWrite):
     """An environment to be."""
 
-    name = _name(required=True)
+    name = Name(among="environments", required=True)
 
 
 class EntriesPatch(WireSchema):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.accounts.domain import Principal, UnknownReference, can_access, changed
-from app.accounts.sharing import Sharing, check_sharing
+from app.accounts.sharing import Sharing, check_sharing, share
 from app.audit.domain import Act, Actor
 from app.audit.service import record
 from app.environments import queries
@@ -116,7 +116,7 @@ def change(
                 raise NameTaken(fields["name"])
             for field, value in fields.items():
                 setattr(environment, field, value)
-            _share(session, environment, sharing or Sharing())
+            share(session, environment, sharing or Sharing())
             keys = {}
             if entries is not None:
                 keys = _write_entries(platform, session, environment, entries, revision=environment.revision + 1)
@@ -215,15 +215,6 @@ def _write_entry(
 
 def _size(entry: Entry) -> int:
     return len((entry.value or "").encode()) if entry.sealed is None else len(entry.sealed) - SEAL_BYTES
-
-
-def _share(session: Session, environment: Environment, sharing: Sharing) -> None:
-    """Share it with others; whoever is named already need not exist any more."""
-    check_sharing(session, sharing, known=[*environment.allowed_users, *environment.allowed_groups])
-    if sharing.users is not None:
-        environment.allowed_users = list(sharing.users)
-    if sharing.groups is not None:
-        environment.allowed_groups = list(sharing.groups)
 
 
 def _shown(session: Session, environment: Environment) -> Shown:

@@ -80,8 +80,7 @@ def submit_and_wait(
         if waiting.result is not None:
             return _ended(execution, waiting.result)
     # It is read although its function may have been deleted meanwhile: the caller learns that it was cancelled.
-    with platform.database.statement() as connection:
-        return queries.find(connection, execution.id) or execution
+    return even_hidden(platform, execution.id) or execution
 
 
 def read(platform: Platform, principal: Principal, execution_id: UUID) -> Execution:
@@ -125,7 +124,7 @@ def page(
 ) -> list[Execution]:
     """The newest matching executions before an id; raises `UnknownFunction` for a function that is not there."""
     if wanted.function_id is not None:
-        functions.read(platform, principal, wanted.function_id)
+        functions.check_visible(platform, principal, wanted.function_id)
     with platform.database.statement() as connection:
         return queries.page(connection, principal, wanted, before=before, limit=limit)
 

@@ -34,7 +34,7 @@ from app.functions.schemas import (
     as_version_item,
 )
 from app.functions.service import Code
-from app.http.blueprints import LARGEST_NUMBER, ResourceBlueprint, platform
+from app.http.blueprints import LARGEST_NUMBER, LOCATED, TAGGED, ResourceBlueprint, platform
 from app.http.conditions import if_match
 from app.http.correlation import correlation_id
 from app.http.cursors import PageQuery, paged
@@ -42,9 +42,6 @@ from app.http.problems import Problem
 from app.rules import Scope, rule
 
 blueprint = ResourceBlueprint("functions", __name__, description="What is deployed.")
-
-TAGGED = {"ETag": {"description": "Send it in If-Match to change only what was read.", "schema": {"type": "string"}}}
-LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
 
 
 #: What the errors of this package are on the wire.
@@ -88,7 +85,7 @@ class Functions(MethodView):
             description=body.get("description", ""),
             code=_code(body, body["language"]),
             limits=limits,
-            sharing=_sharing(body),
+            sharing=Sharing.asked(body),
             environment_id=body.get("environment_id"),
             correlation_id=correlation_id(),
         )
@@ -121,7 +118,7 @@ class Function(MethodView):
                 **body.get("limits", {}),
             },
             code=_changed_code(body, function_id),
-            sharing=_sharing(body),
+            sharing=Sharing.asked(body),
             if_match=if_match(),
             correlation_id=correlation_id(),
         )
@@ -187,10 +184,6 @@ def _changed_code(body: dict[str, Any], function_id: UUID) -> Code | None:
     if not body.keys() & {"language", "source", "wasm"}:
         return None
     return _code(body, body.get("language") or service.read(platform(), caller(), function_id)[1].language)
-
-
-def _sharing(body: dict[str, Any]) -> Sharing:
-    return Sharing(body.get("allowed_users"), body.get("allowed_groups"))
 
 
 def _tag(function: Row) -> dict[str, str]:

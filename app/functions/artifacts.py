@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -51,21 +52,26 @@ def of(compiled: Compiled, source_name: str, limits: jail.JailLimits | None = No
     return _brought(compiled.wasm, compiled.native)
 
 
-def share(platform: Platform, module: SharedModule, digest: str | None = None) -> str:
+def share(platform: Platform, module: SharedModule) -> str:
     """Keep what functions share for an hour, also while there are none: the first then need not wait for it. Answers
-    its digest; who gives it spares the reading.
+    its digest.
     """
-    wasm = b"" if digest else module.wasm.read_bytes()
-    digest = digest or digest_of(wasm)
+    digest = _digest_of_file(module.wasm)
     with platform.database.transaction() as session:
         if queries.renew_artifact(session, digest) and queries.has_native(session, digest, target(platform)):
             return digest
-    wasm = wasm or module.wasm.read_bytes()
+    wasm = module.wasm.read_bytes()
     artifact = build(wasm) if module.native is None else _brought(wasm, module.native)
     with platform.database.transaction() as session:
         store(platform, session, artifact, now=queries.now(session))
-    log.info("artifact.shared", artifact=artifact.digest)
-    return artifact.digest
+    log.info("artifact.shared", artifact=digest)
+    return digest
+
+
+@cache
+def _digest_of_file(path: Path) -> str:
+    """Of a file in a part, which is never another one."""
+    return digest_of(path.read_bytes())
 
 
 def _brought(wasm: bytes, native: Path) -> Artifact:
@@ -112,10 +118,10 @@ def build_again(wasm: bytes) -> Artifact:
     return Artifact(digest_of(made.wasm), made.wasm, made.native, made.lines)
 
 
-def is_built(platform: Platform, wasm: bytes) -> bool:
+def is_built(platform: Platform, digest: str) -> bool:
     """Whether there is native code of ours for this machine."""
     with platform.database.transaction() as session:
-        return queries.has_native(session, digest_of(wasm), target(platform))
+        return queries.has_native(session, digest, target(platform))
 
 
 def sweep() -> None:

@@ -37,6 +37,7 @@ class Built:
 
     compiled: Compiled
     artifact: artifacts.Artifact | None
+    wasm_digest: str
 
     @property
     def provenance(self) -> Provenance:
@@ -46,7 +47,7 @@ class Built:
             toolchain=compiled.toolchain,
             toolchain_version=compiled.toolchain_version,
             flags=compiled.flags,
-            wasm_digest=digest_of(compiled.wasm) if self.artifact is None else self.artifact.digest,
+            wasm_digest=self.wasm_digest,
             layer_digest=None if compiled.layer is None else digest_of(compiled.layer),
         )
 
@@ -106,8 +107,10 @@ def build(platform: Platform, version: Version) -> Built | Failure:
     language = toolchain(version.language)
     try:
         compiled = languages.compiled(platform, language, version.source)
-        is_shared = compiled.layer is not None and artifacts.is_built(platform, compiled.wasm)
-        return Built(compiled, None if is_shared else artifacts.of(compiled, language.source_name))
+        if compiled.layer is not None and artifacts.is_built(platform, digest := digest_of(compiled.wasm)):
+            return Built(compiled, None, digest)
+        artifact = artifacts.of(compiled, language.source_name)
+        return Built(compiled, artifact, artifact.digest)
     except CompileFailed as error:
         return Failure(error.diagnostics, error.log)
     except ToolchainMissing as error:

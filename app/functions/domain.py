@@ -1,7 +1,6 @@
 """Names, states and limits of functions. Plain Python."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -9,7 +8,6 @@ from uuid import UUID
 
 FunctionId = NewType("FunctionId", UUID)
 
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 #: Deliveries after which a failure of the platform itself ends the work.
 MAX_DELIVERIES = 5

@@ -24,10 +24,9 @@ def serve(platform: Platform, worker: str) -> NoReturn:
     if reason := jail_readiness().reason:
         log.error("jail.unsound", reason=reason)
     failed: Mapping[str, str] = {}
-    kept: Mapping[SharedModule, str] = {}
     while True:
         failed = prepare(platform, worker, failed)
-        kept = keep_shared(platform, kept)
+        keep_shared(platform)
         time.sleep(languages.REPORT_SECONDS)
 
 
@@ -51,11 +50,9 @@ def prepare(platform: Platform, worker: str, before: Mapping[str, str] = Mapping
     return failed
 
 
-def keep_shared(
-    platform: Platform, before: Mapping[SharedModule, str] = MappingProxyType({})
-) -> Mapping[SharedModule, str]:
+def keep_shared(platform: Platform) -> Mapping[SharedModule, str]:
     """Have the modules that functions will share among the artifacts, whether or not a function needs them yet; answers
-    their digests, to be given `before` the next time. What fails here, the first function that needs it brings along.
+    their digests. What fails here, the first function that needs it brings along.
     """
     kept: dict[SharedModule, str] = {}
     for name, language in LANGUAGES.items():
@@ -65,7 +62,7 @@ def keep_shared(
         if module is None or module in kept:
             continue
         try:
-            kept[module] = artifacts.share(platform, module, before.get(module))
+            kept[module] = artifacts.share(platform, module)
         except Exception:
             log.exception("language.module_not_kept", language=name)
     return kept

@@ -57,6 +57,12 @@ def find(session: Session, function_id: UUID) -> tuple[Function, Version] | None
     return None if row is None else (row[0], row[1])
 
 
+def function(session: Session, function_id: UUID) -> Function | None:
+    """The same without its version, whose source may be long."""
+    statement = select(Function).where(Function.id == function_id, Function.deleted_at.is_(None))
+    return session.execute(statement).scalar_one_or_none()
+
+
 def lock(session: Session, function_id: UUID) -> tuple[Function, Version] | None:
     """The same, with other writers of the function kept out until the transaction ends.
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields, validate
 
 from app.accounts.schemas import allowed
-from app.functions.domain import MOST, NAME, FunctionLimits, Verification, VersionStatus, function_status
+from app.functions.domain import MOST, FunctionLimits, Verification, VersionStatus, function_status
 from app.functions.models import Function, Version
-from app.http.wire import Plain, Time, WholeNumber, WireSchema
+from app.http.wire import Name, Plain, Time, WholeNumber, WireSchema
 from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
@@ -62,16 +62,6 @@ _MEMORY = [
 ]
 
 
-def _name(*, required: bool = False) -> Plain:
-    return Plain(
-        required=required,
-        validate=validate.Regexp(
-            f"^{NAME.pattern}\\Z", error="A name has 1 to 63 of a-z, 0-9 and -, and does not begin with -."
-        ),
-        metadata={"description": "Unique among functions.", "pattern": f"^{NAME.pattern}$"},
-    )
-
-
 def _language(*, required: bool = False) -> Plain:
     return Plain(
         required=required,
@@ -88,7 +78,7 @@ def _only_null() -> fields.Field[Any]:
 class FunctionWrite(WireSchema):
     """What may be changed of a function; what is left out stays."""
 
-    name = _name()
+    name = Name(among="functions")
     description = Plain(validate=validate.Length(max=2000))
     language = _language()
     source = Plain(metadata={"description": "The whole source; for every language but `wasm`."})
@@ -110,7 +100,7 @@ class FunctionWrite(WireSchema):
 class FunctionCreate(FunctionWrite):
     """A function to register."""
 
-    name = _name(required=True)
+    name = Name(among="functions", required=True)
     language = _language(required=True)
 
     class Meta(WireSchema.Meta):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.accounts.domain import Forbidden, Principal, can_access, changed
-from app.accounts.sharing import Sharing, audiences_of, check_sharing
+from app.accounts.sharing import Sharing, audiences_of, check_sharing, share
 from app.audit.domain import Act
 from app.audit.service import record
 from app.environments.service import check_usable
@@ -124,7 +124,7 @@ def change(
                 check_usable(session, principal, wanted)
             for field, value in changes.items():
                 setattr(function, field, value)
-            _share(session, function, sharing or Sharing())
+            share(session, function, sharing or Sharing())
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
@@ -141,7 +141,16 @@ def change(
 def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
     """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
     with platform.database.transaction() as session:
-        return _visible(session, principal, function_id)
+        found = queries.find(session, function_id)
+    if found is None or not can_access(principal, found[0]):
+        raise UnknownFunction
+    return found
+
+
+def check_visible(platform: Platform, principal: Principal, function_id: UUID) -> None:
+    """Raises `UnknownFunction` for a function that is not there for the caller."""
+    with platform.database.transaction() as session:
+        _visible(session, principal, function_id)
 
 
 def page(
@@ -179,8 +188,7 @@ def verify(platform: Platform, principal: Principal, function_id: UUID, number: 
     Where one is underway already, that is the one.
     """
     with platform.database.transaction() as session:
-        function, _ = _visible(session, principal, function_id)
-        _check_ownership(platform, principal, function)
+        _check_ownership(platform, principal, _visible(session, principal, function_id))
         found = queries.lock_version(session, function_id, number)
         if found is None:
             raise NoSuchVersion
@@ -238,9 +246,9 @@ def etag(function: Function) -> str:
     return f"{function.id}.{function.revision}"
 
 
-def _visible(session: Session, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
-    found = queries.find(session, function_id)
-    if found is None or not can_access(principal, found[0]):
+def _visible(session: Session, principal: Principal, function_id: UUID) -> Function:
+    found = queries.function(session, function_id)
+    if found is None or not can_access(principal, found):
         raise UnknownFunction
     return found
 
@@ -283,15 +291,6 @@ def _check_ownership(platform: Platform, principal: Principal, function: Functio
     is_own = platform.settings.devs_may_register and function.owner_id == principal.user_id
     if not principal.is_admin and not is_own:
         raise Forbidden
-
-
-def _share(session: Session, function: Function, sharing: Sharing) -> None:
-    """Share it with others; whoever is named already need not exist any more."""
-    check_sharing(session, sharing, known=[*function.allowed_users, *function.allowed_groups])
-    if sharing.users is not None:
-        function.allowed_users = list(sharing.users)
-    if sharing.groups is not None:
-        function.allowed_groups = list(sharing.groups)
 
 
 def _state(function: Function) -> dict[str, Any]:

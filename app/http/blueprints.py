@@ -1,7 +1,5 @@
 """flask-smorest as this API speaks it: our problems instead of its errors, our reading of bodies, ids in paths."""
 
-from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -18,7 +16,11 @@ from app.http.bodies import JSON_VALUE, BodyParser
 from app.http.problems import CONTENT_TYPE, from_http_exception, render
 from app.identity import parse_id
 from app.platform import Platform
-from app.rules import rule
+from app.rules import with_rule
+
+#: Headers of answers, for the document.
+TAGGED = {"ETag": {"description": "Send it in If-Match to change only what was read.", "schema": {"type": "string"}}}
+LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
 
 #: The largest that a column of numbers holds.
 LARGEST_NUMBER = 2**31 - 1
@@ -138,17 +140,12 @@ def document(app: Flask) -> ProblemApi:
     described = {"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}
     # Whoever is let in may read what there is.
     for endpoint in ("static", "api-docs.openapi_json"):
-        app.view_functions[endpoint] = rule()(_function(app.view_functions[endpoint]))
+        app.view_functions[endpoint] = with_rule(app.view_functions[endpoint])
     page = "api-docs.openapi_swagger_ui"
-    app.view_functions[page] = rule(is_page=True)(_function(app.view_functions[page]))
+    app.view_functions[page] = with_rule(app.view_functions[page], is_page=True)
     api.register_converter(NumberConverter, lambda _converter: described)
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api
-
-
-def _function(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A view that can have a rule, which a method cannot."""
-    return partial(view)
 
 
 def platform() -> Platform:

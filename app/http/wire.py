@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -72,6 +72,26 @@ class Plain(fields.String):
         except UnicodeEncodeError:
             raise ValidationError("A lone surrogate is not a character.") from None
         return text
+
+
+class Name(Plain):
+    """What something is called in addresses and on command lines: a DNS label that may begin with a digit."""
+
+    PATTERN = "[a-z0-9][a-z0-9-]{0,62}"
+
+    def __init__(self, *, among: str, **kwargs: Any) -> None:
+        error = "A name has 1 to 63 of a-z, 0-9 and -, and does not begin with -."
+        described = {"description": f"Unique among {among}.", "pattern": f"^{self.PATTERN}$"}
+        super().__init__(validate=validate.Regexp(f"^{self.PATTERN}\\Z", error=error), metadata=described, **kwargs)
+
+
+class Switch(fields.Boolean):
+    """`true` or `false`, and nothing that Python takes for them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class WholeNumber(fields.Integer):

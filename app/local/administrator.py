@@ -1,9 +1,10 @@
 """What lets the first administrator in, as the release has kept it for people and programs of this machine."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from app.addresses import fingerprint
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ def administrator_of(home: Path, database_url: str) -> Administrator | None:
     """The first administrator of a database, if it was made from this home."""
     try:
         kept = json.loads((home / "administrator.json").read_text())
-        if kept.pop("database") == hashlib.sha256(database_url.encode()).hexdigest():
+        if kept.pop("database") == fingerprint(database_url):
             return Administrator(**kept)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

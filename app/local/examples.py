@@ -1,11 +1,12 @@
 """The example functions, registered once for each database, and the `curl` line that calls one of them."""
 
-import hashlib
 import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from app.addresses import fingerprint
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ExampleRecord:
 
     def __init__(self, home: Path, database_url: str) -> None:
         self._path = home / "examples.json"
-        self._database = hashlib.sha256(database_url.encode()).hexdigest()
+        self._database = fingerprint(database_url)
 
     def read(self) -> list[Example] | None:
         """What was registered in this database; None before that."""

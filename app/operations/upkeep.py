@@ -9,9 +9,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -40,10 +40,8 @@ _LOCKS = 0x6B656570
 
 def create_partitions(connection: Connection, _settings: Settings) -> None:
     """Partitions for this month and the next ones."""
-    month = datetime.now(UTC).date().replace(day=1)
-    for _ in range(MONTHS_AHEAD + 1):
+    for month in _months(MONTHS_AHEAD):
         queries.create_partition(connection, month)
-        month = (month + timedelta(days=32)).replace(day=1)
 
 
 def keep_events(connection: Connection, settings: Settings) -> None:
@@ -56,8 +54,7 @@ def keep_events(connection: Connection, settings: Settings) -> None:
 
 def keep_audit(connection: Connection, _settings: Settings) -> None:
     """Partitions for the acts of this month and the next one, and none for those that are old."""
-    month = datetime.now(UTC).date().replace(day=1)
-    audit.keep(connection, month, (month + timedelta(days=32)).replace(day=1))
+    audit.keep(connection, *_months(1))
 
 
 def forget_ended(connection: Connection, _settings: Settings) -> None:
@@ -71,6 +68,14 @@ def purge_deleted(connection: Connection, _settings: Settings) -> None:
         pass
     queries.purge_functions(connection)
     queries.purge_artifacts(connection)
+
+
+def _months(ahead: int) -> Iterator[date]:
+    """The first days of this month and of so many after it."""
+    month = datetime.now(UTC).date().replace(day=1)
+    for _ in range(ahead + 1):
+        yield month
+        month = (month + timedelta(days=32)).replace(day=1)
 
 
 @dataclass(frozen=True, slots=True)

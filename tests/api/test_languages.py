@@ -73,7 +73,7 @@ def test_what_functions_share_is_there_before_the_first_of_them_and_stays(
     assert len(kept) == 2
     # When hours go by, and the worker goes on
     rows("UPDATE artifacts SET created_at = created_at - interval '1 day'")
-    assert preparing.keep_shared(platform, kept) == kept
+    assert preparing.keep_shared(platform) == kept
     with platform.database.statement() as connection:
         purge_deleted(connection, settings)
     # Then a function needs nothing but its layer
@@ -84,7 +84,7 @@ def test_what_functions_share_is_there_before_the_first_of_them_and_stays(
     assert rows("SELECT count(*) FROM native_code") == [(2,)]
     # And what was lost is brought again
     rows("DELETE FROM artifacts WHERE digest <> %s", used)
-    assert preparing.keep_shared(platform, kept) == kept
+    assert preparing.keep_shared(platform) == kept
     assert rows("SELECT digest FROM artifacts ORDER BY 1") == [(digest,) for digest in sorted(kept.values())]
 
 

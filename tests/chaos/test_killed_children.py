@@ -39,6 +39,9 @@ def test_a_killed_child_costs_one_attempt_and_never_the_worker(
 def test_without_an_event_loop_one_killed_child_stops_the_worker(kiln: Installation) -> None:
     """Must fail: the idle child that is killed holds the lock of the pipe that all children share."""
     worker = kiln.fleet.worker(concurrency=CHILDREN, broken="blocking")
+    # A child that has just been forked does not wait at the pipe yet; one that has worked does, and holds the lock
+    kiln.submit(range(20))
+    assert kiln.await_rest()
     kill_pool(worker)
     kiln.submit(range(20))
     assert not kiln.await_rest(seconds=5)
