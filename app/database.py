@@ -85,6 +85,12 @@ class Database:
             yield session
 
     @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads: every statement is a transaction of its own, as with `statement`."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
     def statement(self) -> Iterator[Connection]:
         """A connection on which every statement is a transaction of its own: one round trip instead of three."""
         with self.engine.connect() as connection:

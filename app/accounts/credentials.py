@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import ceil
 from typing import Final
 from uuid import UUID
@@ -85,7 +86,7 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
         role=Role(found.role),
         groups=frozenset(found.groups),
         actor=known,
-        scopes=EVERY_SCOPE if found.scopes is None else frozenset(map(Scope, found.scopes)) & EVERY_SCOPE,
+        scopes=EVERY_SCOPE if found.scopes is None else _scopes(tuple(found.scopes)),
     )
     return Authenticated(principal, found.session_id, bool(found.is_to_rotate) and not found.is_replaced)
 
@@ -94,7 +95,7 @@ def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user
     """Begin a session. Raises SignInFailed, always after the same work, and TooManyAttempts."""
     email = email.lower()
     _take_turn(platform, email, actor.address or "")
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         user = queries.user_by_email(session, email)
     is_right = passwords.hashing().verify(password, None if user is None else user.password)
     if user is None or not is_right or not user.enabled:
@@ -148,7 +149,7 @@ def renew(platform: Platform, session_id: UUID) -> str | None:
 
 def sessions(platform: Platform, user_id: UUID) -> Sequence[UserSession]:
     """A user's sessions, newest first."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.sessions(session, user_id)
 
 
@@ -186,13 +187,13 @@ def create_key(
 
 def api_keys(platform: Platform, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[ApiKey]:
     """A user's newest keys before an id."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.api_keys(session, user_id, before=before, limit=limit)
 
 
 def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
     """One key; others' are not there, but for administrators."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         found = session.get(ApiKey, key_id)
         if found is None or not _is_theirs(principal, found.user_id):
             raise NotFound
@@ -253,6 +254,11 @@ def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:
     """A key makes and renews none that may do more than it may itself."""
     for scope in sorted(wanted - principal.scopes):
         raise ScopeMissing(scope)
+
+
+@lru_cache(maxsize=256)
+def _scopes(names: tuple[str, ...]) -> frozenset[Scope]:
+    return frozenset(scope for scope in Scope if scope in names)
 
 
 def _is_theirs(principal: Principal, user_id: UUID) -> bool:

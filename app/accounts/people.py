@@ -50,7 +50,7 @@ def create_user(platform: Platform, actor: Actor, *, email: str, name: str, role
 
 def user(platform: Platform, user_id: UUID) -> Person:
     """One user; raises NotFound."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         found = queries.user(session, user_id)
         if found is None:
             raise NotFound
@@ -59,7 +59,7 @@ def user(platform: Platform, user_id: UUID) -> Person:
 
 def users(platform: Platform, *, before: UUID | None, limit: int) -> list[Person]:
     """The newest users before an id."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return _people(session, queries.users(session, before=before, limit=limit))
 
 
@@ -142,13 +142,13 @@ def create_group(platform: Platform, actor: Actor, *, name: str, description: st
 
 def group(platform: Platform, group_id: UUID) -> Group:
     """One group; raises NotFound."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return _group(session, group_id)
 
 
 def groups(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[Group]:
     """The newest groups before an id."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.groups(session, before=before, limit=limit)
 
 
@@ -180,14 +180,14 @@ def delete_group(platform: Platform, actor: Actor, group_id: UUID) -> None:
 
 def members(platform: Platform, group_id: UUID, *, before: UUID | None, limit: int) -> list[Person]:
     """The newest users of a group before an id."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         _group(session, group_id)
         return _people(session, queries.members(session, group_id, before=before, limit=limit))
 
 
 def members_of(platform: Platform, group_ids: Sequence[UUID]) -> dict[UUID, list[User]]:
     """By group, the users in it, newest first."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.members_by_group(session, group_ids)
 
 

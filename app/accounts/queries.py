@@ -17,30 +17,32 @@ from app.identity import new_id
 from app.rules import Role, Scope
 
 #: Whose token this is: the user as they are at this moment, and the session or key. Nothing for a token that is
-#: unknown, was replaced, has ended, or whose user is disabled. The time of use is written once a minute.
+#: unknown, was replaced, has ended, or whose user is disabled. It only reads, so its plan is kept and costs no locks.
 AUTHENTICATE = """
-WITH found AS (
-    SELECT token.session_id, token.api_key_id, token.replaced_until IS NOT NULL AS is_replaced,
-           coalesce(session.user_id, key.user_id) AS user_id, key.scopes, session.is_to_rotate,
-           coalesce(session.last_seen_at, key.last_used_at) AS used_at
-    FROM tokens AS token
-    LEFT JOIN sessions AS session ON session.id = token.session_id
-    LEFT JOIN api_keys AS key ON key.id = token.api_key_id
-    WHERE token.digest = %(digest)s AND coalesce(token.replaced_until > now(), true)
-      AND CASE WHEN token.session_id IS NULL THEN key.expires_at > now()
-          ELSE session.expires_at > now() AND session.last_seen_at > now() - %(idle)s END
-), seen AS (
-    UPDATE sessions SET last_seen_at = now() FROM found
-    WHERE sessions.id = found.session_id AND found.used_at < now() - interval '1 minute'
-), used AS (
-    UPDATE api_keys SET last_used_at = now() FROM found
-    WHERE api_keys.id = found.api_key_id AND coalesce(found.used_at < now() - interval '1 minute', true)
+SELECT token.session_id, token.api_key_id, token.replaced_until IS NOT NULL AS is_replaced, session.is_to_rotate,
+       coalesce(session.last_seen_at, key.last_used_at) < now() - interval '1 minute' IS NOT FALSE AS is_to_touch,
+       key.scopes, "user".id, "user".email, "user".name, "user".role,
+       ARRAY(SELECT group_id FROM memberships WHERE user_id = "user".id) AS groups
+FROM tokens AS token
+LEFT JOIN sessions AS session ON session.id = token.session_id
+LEFT JOIN api_keys AS key ON key.id = token.api_key_id
+JOIN users AS "user" ON "user".id = coalesce(session.user_id, key.user_id) AND "user".enabled
+WHERE token.digest = %(digest)s AND coalesce(token.replaced_until > now(), true)
+  AND CASE WHEN token.session_id IS NULL THEN key.expires_at > now()
+      ELSE session.expires_at > now() AND session.last_seen_at > now() - %(idle)s END
+"""
+
+#: Writes that a session or key was used just now. Of many who come at once, one writes and nobody waits.
+TOUCH_SESSION = """
+UPDATE sessions SET last_seen_at = now() WHERE id = (
+    SELECT id FROM sessions WHERE id = %(id)s AND last_seen_at < now() - interval '1 minute' FOR UPDATE SKIP LOCKED
 )
-SELECT found.session_id, found.api_key_id, found.is_replaced, found.is_to_rotate, found.scopes,
-       "user".id AS user_id, "user".email, "user".name, "user".role,
-       ARRAY(SELECT group_id FROM memberships WHERE user_id = found.user_id) AS groups
-FROM found JOIN users AS "user" ON "user".id = found.user_id
-WHERE "user".enabled
+"""
+TOUCH_KEY = """
+UPDATE api_keys SET last_used_at = now() WHERE id = (
+    SELECT id FROM api_keys WHERE id = %(id)s AND last_used_at < now() - interval '1 minute' IS NOT FALSE
+    FOR UPDATE SKIP LOCKED
+)
 """
 
 #: Takes a turn if one is due, by the generic cell rate algorithm: `due_at` is when the next would come if all came
@@ -111,6 +113,7 @@ class Found:
     api_key_id: UUID | None
     is_replaced: bool
     is_to_rotate: bool | None
+    is_to_touch: bool
     scopes: list[str] | None
     user_id: UUID
     email: str
@@ -120,9 +123,16 @@ class Found:
 
 
 def authenticate(connection: Connection, digest: bytes, *, idle: timedelta) -> Found | None:
-    """Whose token this is."""
+    """Whose token this is. The time of use is written once a minute."""
     row = connection.exec_driver_sql(AUTHENTICATE, {"digest": digest, "idle": idle}).one_or_none()
-    return None if row is None else Found(*row)
+    if row is None:
+        return None
+    found = Found(*row)
+    if found.is_to_touch:
+        connection.exec_driver_sql(
+            TOUCH_KEY if found.session_id is None else TOUCH_SESSION, {"id": found.session_id or found.api_key_id}
+        )
+    return found
 
 
 def take_turn(connection: Connection, name: str, *, every: timedelta, burst: int) -> float:

@@ -81,7 +81,7 @@ def create(
 
 def read(platform: Platform, principal: Principal, environment_id: UUID) -> Shown:
     """An environment; raises `UnknownEnvironment`, also for one that the caller may not see."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         environment = queries.find(session, environment_id)
         if environment is None or not can_access(principal, environment):
             raise UnknownEnvironment
@@ -90,7 +90,7 @@ def read(platform: Platform, principal: Principal, environment_id: UUID) -> Show
 
 def page(platform: Platform, principal: Principal, *, before: UUID | None, limit: int) -> list[Shown]:
     """The newest environments before an id that the caller may see, without values."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         found = queries.page(session, principal, before=before, limit=limit)
         keys = queries.keys(session, [environment.id for environment in found])
     return [Shown(one, [(key, is_secret, None) for key, is_secret in keys[one.id]]) for one in found]

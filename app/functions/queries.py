@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Uuid, any_, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
@@ -105,9 +105,9 @@ def page(
     )
     if audiences is not None:
         parameters = {"audiences": list(audiences), "before": before or _LAST_ID, "limit": limit}
-        statement = statement.where(
-            Function.id.in_(list(session.connection().exec_driver_sql(SHARED, parameters).scalars()))
-        )
+        ids = list(session.connection().exec_driver_sql(SHARED, parameters).scalars())
+        # One parameter, however many they are: so the statement is always the same and stays prepared.
+        statement = statement.where(Function.id == any_(literal(ids, ARRAY(Uuid))))
     elif before is not None:
         statement = statement.where(Function.id < before)
     return [(function, version) for function, version in session.execute(statement)]

@@ -140,7 +140,7 @@ def change(
 
 def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
     """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         found = queries.find(session, function_id)
     if found is None or not can_access(principal, found[0]):
         raise UnknownFunction
@@ -149,7 +149,7 @@ def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[F
 
 def check_visible(platform: Platform, principal: Principal, function_id: UUID) -> None:
     """Raises `UnknownFunction` for a function that is not there for the caller."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         _visible(session, principal, function_id)
 
 
@@ -158,7 +158,7 @@ def page(
 ) -> Sequence[tuple[Function, Version]]:
     """The newest functions before an id that the caller may see."""
     audiences = None if principal.is_admin else audiences_of(principal)
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.page(session, audiences, before=before, limit=limit)
 
 
@@ -168,14 +168,14 @@ def versions(
     """The newest versions of a function before a number, each with whether it is the active one; raises
     `UnknownFunction`.
     """
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         _visible(session, principal, function_id)
         return queries.versions(session, function_id, before=before, limit=limit)
 
 
 def version(platform: Platform, principal: Principal, function_id: UUID, number: int) -> tuple[Version, bool]:
     """One of them; raises `NoSuchVersion`."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         _visible(session, principal, function_id)
         found = queries.version(session, function_id, number)
     if found is None:
