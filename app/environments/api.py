@@ -35,6 +35,7 @@ PROBLEMS = {
     domain.RevisionMismatch: "precondition_failed",
     domain.TooLarge: "too_large",
     domain.EntryRefused: "entry_refused",
+    domain.CannotOpen: "unavailable",
 }
 
 

@@ -1,9 +1,9 @@
 """The verbs of executions as callers know them: submit, await, read, list, cancel. Running them is in `running`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.accounts.domain import Principal
@@ -185,9 +185,14 @@ def _why_not(platform: Platform, principal: Principal, submission: Submission | 
     return FunctionNotReady(function_status(function.active_version, VersionStatus(latest.status)))
 
 
+_TOLD: Final = {one.name for one in fields(Execution)} - {"id"}
+
+
 def _ended(execution: Execution, result: Mapping[str, Any]) -> Execution:
-    """The execution that we accepted, with the end that its worker told us."""
-    values = {name: value for name, value in result.items() if name != "id"}
+    """The execution that we accepted, with the end that its worker told us. A worker of a newer release may tell more
+    than this one knows.
+    """
+    values = {name: value for name, value in result.items() if name in _TOLD}
     values["status"] = Status(values["status"])
     for name in ("started_at", "completed_at"):
         values[name] = None if values[name] is None else datetime.fromisoformat(values[name])

@@ -14,7 +14,7 @@ from app.addresses import flower_socket, private_directory
 from app.settings import Settings
 from tests.acceptance.conftest import PASSWORD, Client
 from tests.acceptance.processes import LocalProcess
-from tests.acceptance.test_operators import until
+from tests.patience import until
 from tests.programs import ECHO, LOOP
 
 Rows = Callable[..., list[Any]]

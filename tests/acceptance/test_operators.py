@@ -13,6 +13,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import PASSWORD, Client
 from tests.acceptance.processes import LocalProcess
+from tests.patience import until
 from tests.programs import ECHO, LOOP
 
 Rows = Callable[..., list[Any]]
@@ -169,11 +170,3 @@ def kept(kiln: Client, execution_id: str) -> list[str]:
     """What was kept of an execution, newest first."""
     items = kiln("GET", f"/operations/events?taskId={execution_id}").json()["items"]
     return [item["type"] for item in items]
-
-
-def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
-    """Wait for something to come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)

@@ -1,7 +1,6 @@
 """A worker's children are replaced after so many tasks, or so much memory, and nobody notices."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import pytest
 
 from tests.acceptance.conftest import Client
 from tests.acceptance.processes import LocalProcess
+from tests.patience import until
 from tests.programs import ECHO
 
 Rows = Callable[..., list[Any]]
@@ -54,13 +54,6 @@ class Watched:
         finally:
             self._done.set()
             thread.join()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

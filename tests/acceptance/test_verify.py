@@ -1,6 +1,5 @@
 """Real compile workers build versions again, and are killed while they do."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
 from tests.acceptance.processes import LocalProcess
+from tests.patience import until
 from tests.programs import ECHO, TRAP
 
 Rows = Callable[..., list[Any]]
@@ -45,10 +45,3 @@ def test_versions_are_verified_by_workers_however_often_they_are_killed(
     new_worker("compile", "compile-2")
     until(lambda: rows("SELECT FROM versions WHERE function_id = %s AND verification = 'MATCHES'", ids["honest"]))
     assert rows("SELECT FROM broker.messages") == []
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

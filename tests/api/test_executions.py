@@ -1,6 +1,7 @@
 """Executions over HTTP: execute, wait, read, list."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from flask.testing import FlaskClient
 
 from app.settings import Settings
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
+from tests.patience import until
 from tests.programs import BROKEN, ECHO, LOOP, TRAP
 from tests.workbench import Workbench
 
@@ -207,3 +209,18 @@ def test_a_malformed_query_is_refused(client: FlaskClient, query: str) -> None:
 def test_a_foreign_cursor_is_refused(client: FlaskClient) -> None:
     for cursor in ("x", "AAAA", "%00", "AQ=="):
         assert_problem(client.get(f"/executions?cursor={cursor}"), "malformed_cursor")
+
+
+def test_what_a_newer_worker_tells_beyond_what_is_known_is_passed_over(
+    client: FlaskClient, workbench: Workbench, rows: Rows
+) -> None:
+    function = registered_ready(client, workbench)
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(client.post, f"/functions/{function['id']}/execute", json={"input": 1})
+        until(lambda: rows("SELECT FROM executions WHERE waiter IS NOT NULL"), what="an execution that is awaited")
+        rows(
+            """SELECT pg_notify(waiter, json_build_object('id', id, 'status', 'COMPLETED', 'output', '2',
+                'started_at', now(), 'completed_at', now(), 'told_by_a_newer_release', 1)::text) FROM executions"""
+        )
+        response = answer.result()
+    assert (response.status_code, response.get_json()["output"]) == (200, 2)

@@ -17,6 +17,7 @@ from app.broker import publishing_in
 from app.settings import Settings
 from tests.acceptance.processes import ROOT, LocalProcess
 from tests.broker import plain
+from tests.patience import until
 
 Rows = Callable[..., list[Any]]
 Start = Callable[..., LocalProcess]
@@ -179,11 +180,3 @@ def test_the_page_shows_an_application_that_works(settings: Settings, tmp_path: 
     until(lambda: rows("SELECT packed FROM orders") == [(True,)])
     assert rows("SELECT FROM broker.messages") == []
     worker.teardown()
-
-
-def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
-    """Wait for something to come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)

@@ -14,6 +14,7 @@ from app.broker.cursor import LAG_SECONDS
 from app.broker.delivery import held
 from app.broker.statements import RENEW
 from tests.broker.sending import drain, nothing_arrives, publish, receive
+from tests.patience import until
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
@@ -276,11 +277,3 @@ def test_a_queue_is_deleted_while_leases_are_renewed(
 def waiting(rows: Rows) -> int:
     """How many sessions wait for a lock."""
     return len(rows("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something to come true."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)

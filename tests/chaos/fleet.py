@@ -16,7 +16,7 @@ import requests
 
 from app.local.children import ended, kill_group, spawn
 from app.local.procfile import read_procfile
-from tests.chaos.patience import came_true, until
+from tests.patience import came_true, until
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger
 from tests.chaos.oracle import Verdict
-from tests.chaos.patience import PATIENCE_SECONDS, until
+from tests.patience import PATIENCE_SECONDS, until
 
 #: Shared by everything of one test session, so that native code is made once.
 SECRET_KEY = "chaos " * 6

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.patience import came_true, until
+from tests.patience import came_true, until
 
 _SCRIPT = Path(__file__).with_name("oracle.sql")
 

@@ -9,9 +9,9 @@ from tests.chaos.conftest import Report
 from tests.chaos.fleet import Node
 from tests.chaos.installation import Installation
 from tests.chaos.nemesis import terminate_backends
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
 from tests.chaos.shim import Shim
+from tests.patience import until
 
 #: After a connection that ended, and after one that fell silent. The short form asserts no speed.
 SOON_SECONDS, LATER_SECONDS = 5, 30

@@ -9,8 +9,8 @@ from tests.chaos.conftest import Report
 from tests.chaos.installation import Installation
 from tests.chaos.ledger import Answer
 from tests.chaos.nemesis import slots_taken
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 
 @pytest.mark.promise("R6b", "While others hold every connection nothing is lost; then all resumes by itself.")

@@ -10,8 +10,8 @@ from tests.chaos.conftest import Report
 from tests.chaos.installation import Installation
 from tests.chaos.ledger import Answer
 from tests.chaos.nemesis import Nemesis, kill_a_backend, kill_server
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 
 @pytest.mark.promise("R5", "An accepted request survives a crash of the database, and work resumes by itself.")

@@ -7,8 +7,8 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.installation import Installation
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 
 @pytest.mark.promise("R16", "A worker that is told to stop loses nothing and ends in time.")

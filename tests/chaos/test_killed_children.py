@@ -5,8 +5,8 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.fleet import Node
 from tests.chaos.installation import Installation
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 CHILDREN = 4
 

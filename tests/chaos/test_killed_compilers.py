@@ -12,8 +12,8 @@ from tests.chaos.conftest import Report
 from tests.chaos.fleet import Node
 from tests.chaos.installation import Installation
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.patience import came_true, until
 from tests.chaos.scale import Scale
+from tests.patience import came_true, until
 from tests.programs import NAP
 
 _PATIENCE_SECONDS = 8

@@ -6,8 +6,8 @@ from tests.chaos.conftest import Report
 from tests.chaos.fleet import Node
 from tests.chaos.installation import Installation
 from tests.chaos.nemesis import terminate_backends
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 MIB = 1 << 20
 

@@ -9,8 +9,8 @@ from app.broker.cursor import LAG_SECONDS
 from app.database import SESSION_OPTIONS
 from tests.chaos.conftest import Report
 from tests.chaos.installation import Install, Installation
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 _CHURN = """
 WITH made AS (SELECT payload FROM broker.messages WHERE queue = 'execute' LIMIT 1)

@@ -9,8 +9,8 @@ import pytest
 from app.broker.delivery import SETTLED_BY_TASK
 from tests.chaos.conftest import Report
 from tests.chaos.installation import Installation
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 LARGE = "x" * 5_000_000
 

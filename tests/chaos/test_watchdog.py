@@ -3,8 +3,8 @@
 import time
 
 from tests.chaos.installation import Installation
-from tests.chaos.patience import until
 from tests.chaos.scale import Scale
+from tests.patience import until
 
 
 def test_a_worker_that_claims_nothing_although_it_could_ends_and_says_so(kiln: Installation, scale: Scale) -> None:

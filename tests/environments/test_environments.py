@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,9 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.factory import create_app
 from app.settings import Settings
 from tests.accounts.world import World
 from tests.api.answers import ABSENT, assert_problem, register
+from tests.conftest import with_key
 from tests.environments.answers import SECRET, created, entry, patched
 from tests.workbench import Workbench
 
@@ -260,3 +263,17 @@ def test_the_audit_has_keys_and_no_values(client: FlaskClient) -> None:
     assert (events[2]["before"], events[2]["after"]) == ({"name": "production"}, {"name": "renamed"})
     for value in ("plain-value", "other-value", SECRET):
         assert value not in response.text
+
+
+def test_a_server_without_the_master_key_says_so_and_writes_nothing(
+    app: Flask, client: FlaskClient, template: tuple[str, str]
+) -> None:
+    made = created(client, entry("TOKEN", SECRET, secret=True))
+    other = create_app(replace(app.extensions["kiln"].settings, master_keys=(b"another key of thirty-two bytes.",)))
+    keyless = with_key(other, template[1])
+    body = {"set": [entry("TOKEN", "another", secret=True)]}
+    problem = assert_problem(keyless.patch(f"/environments/{made['id']}/entries", json=body), "unavailable")
+    assert "KILN_MASTER_KEY" in problem["detail"]
+    assert client.get(f"/environments/{made['id']}").get_json() == made
+    other.extensions["kiln.waiters"].close()
+    other.extensions["kiln"].close()

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from app.wasm.errors import AlreadyRunning
 from app.wasm.limits import Limits
 from app.wasm.run import prepare, run, warm_up
 from tests.api.answers import register, registered_ready
+from tests.patience import until
 from tests.programs import ECHO
 from tests.workbench import Workbench
 
@@ -39,13 +39,6 @@ def echoes(client: FlaskClient, workbench: Workbench, rows: Rows, count: int = 1
 def file_of(platform: Platform, digest: str) -> Path:
     (path,) = (platform.settings.home / "cache" / "native").glob(f"*/{digest}.cwasm")
     return path
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_is_renamed_into_a_directory_is_told_at_once(tmp_path: Path) -> None:
