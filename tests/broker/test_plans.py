@@ -35,7 +35,7 @@ from app.functions import queries as functions
 from app.operations import queries as operations
 from app.operations.domain import EventFilter
 from app.rules import Role
-from tests.broker.planning import Mode, Plan, Recorder, Statement, explain
+from tests.planning import Mode, Plan, Recorder, Statement, explain
 
 FILL = (Path(__file__).parent / "million.sql").read_text()
 
