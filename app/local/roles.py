@@ -36,7 +36,7 @@ FROM (
 CROSS JOIN LATERAL pg_identify_object(object.catalog, object.oid, 0) AS known
 WHERE object.oid >= 16384 AND object.owner = %s::regrole AND NOT EXISTS (
     SELECT FROM pg_depend
-    WHERE classid = object.catalog AND objid = object.oid
+    WHERE classid = object.catalog AND objid = object.oid AND objsubid = 0
       AND (deptype IN ('e', 'i') OR deptype = 'a' AND known.type = 'sequence')
 )
 """
