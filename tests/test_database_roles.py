@@ -29,7 +29,8 @@ def test_a_superuser_is_warned_of_and_the_role_is_not(platform: Platform, postgr
     assert lines == []
     name = str(psycopg.conninfo.conninfo_to_dict(platform.settings.database_url)["dbname"])
     url = embedded_url(postgres.home, name, role=SUPERUSER)
-    powerful = Platform.of(load_settings({"DATABASE_URL": url, "KILN_HOME": str(platform.settings.home)}), process="web")
+    given = load_settings({"DATABASE_URL": url, "KILN_HOME": str(platform.settings.home)})
+    powerful = Platform.of(given, process="web")
     with capture_logs() as lines:
         warn_of_superuser(powerful)
     powerful.close()
@@ -86,7 +87,7 @@ def test_web_and_workers_need_not_own_the_tables(
         workbench.drain()
         workbench.start()
         body = client.post(f"/functions/{function_id}/execute", json={"input": {"name": "Ada"}}).get_json()
-    # Then it works, and what was written cannot be touched, not even after granting it to oneself
+    # Then it works, and what was written cannot be touched, nor what protects it
     assert body["status"] == "COMPLETED", body
     assert client.delete(f"/functions/{function_id}").status_code == 204
     with psycopg.connect(app_role, autocommit=True) as connection:
