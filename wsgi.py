@@ -6,6 +6,7 @@ from app.factory import create_app
 from app.http.server import serve
 from app.logs import configure_logs
 from app.memory import keep_for_good
+from app.operations.service import warn_of_superuser
 from app.settings import load_settings
 
 settings = load_settings(os.environ)
@@ -14,6 +15,7 @@ app = create_app(settings)
 
 if __name__ == "__main__":
     keep_for_good()
+    warn_of_superuser(app.extensions["kiln"])
     end_waiting = app.extensions["kiln.waiters"].let_go
     serve(
         app,

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 PORT = 5432  # Names the socket file only: the embedded server opens no TCP port.
+ROLE = "kiln"  # Owns the database of the embedded server, and nothing else there.
+SUPERUSER = "postgres"  # Made by initdb, and let in only while the launcher starts the server.
 _SOCKET = f".s.PGSQL.{PORT}"
 _FLOWER_SOCKET = "flower.sock"  # No longer than the other, so that it fits wherever that does.
 _LONGEST_SOCKET_PATH_BYTES = 107  # sun_path in unix(7), less the closing NUL.
@@ -51,13 +53,17 @@ def private_directory(path: Path) -> Path:
 
 
 def fingerprint(database_url: str) -> str:
-    """Which database something kept in a home belongs to, without saying how to get in."""
-    return hashlib.sha256(database_url.encode()).hexdigest()
+    """Which database something kept in a home belongs to, without saying how to get in.
+
+    The embedded server's role does not count: homes keep what was written when that was the superuser.
+    """
+    return hashlib.sha256(database_url.replace(f"//{ROLE}@/", f"//{SUPERUSER}@/", 1).encode()).hexdigest()
 
 
-def embedded_url(home: Path, database: str = "kiln") -> str:
+def embedded_url(home: Path, database: str = "kiln", *, role: str = ROLE) -> str:
     """The libpq URL of a database on the embedded server, whether or not that server runs.
 
     The port is named although it is the usual one, because a `PGPORT` in the environment would change it.
     """
-    return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(socket_directory(home)))}&port={PORT}"
+    place = f"host={quote(str(socket_directory(home)))}&port={PORT}"
+    return f"postgresql://{role}@/{quote(database, safe='')}?{place}"

@@ -47,7 +47,7 @@ class Counted:
 def counting(kiln: Kiln) -> Iterator[Counted]:
     """Count while the block runs. Logging costs time, so nothing is timed in it."""
     counted = Counted()
-    with psycopg.connect(kiln.url, autocommit=True, application_name="bench") as connection:
+    with psycopg.connect(kiln.superuser_url, autocommit=True, application_name="bench") as connection:
         _log_statements(connection, on=True)
         before, began, place = _numbers(connection), time.monotonic(), kiln.server_log.stat().st_size
         try:

@@ -44,6 +44,11 @@ class Kiln:
         return embedded_url(self.home)
 
     @property
+    def superuser_url(self) -> str:
+        """For what only the superuser may: to change the server's settings."""
+        return self._server.superuser_url()
+
+    @property
     def server_log(self) -> Path:
         """PostgreSQL's log."""
         return self._server.log
@@ -102,7 +107,10 @@ def kiln(toolchains: Path | None = None) -> Iterator[Kiln]:
     """Everything but Flower, ready, in a directory that goes with it. What compilations share is built anew, or taken
     from `toolchains` as far as it is there.
     """
-    with tempfile.TemporaryDirectory(prefix="kiln-bench-") as name, EmbeddedPostgres(Path(name)) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="kiln-bench-") as name,
+        EmbeddedPostgres(Path(name), superuser=True) as server,
+    ):
         if toolchains is not None:
             toolchains.mkdir(exist_ok=True)
             (Path(name) / "toolchains").symlink_to(toolchains)

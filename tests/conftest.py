@@ -58,7 +58,7 @@ def empty_pools() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """One server for the session; it need not survive a crash of the machine."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False, superuser=True) as server:
         yield server
 
 
@@ -69,9 +69,7 @@ PASSWORD = "a kiln fires clay"
 @pytest.fixture(scope="session")
 def template(postgres: EmbeddedPostgres) -> tuple[str, str]:
     """The name of a database that has every migration and an administrator, and the administrator's key."""
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE template_kiln")
-    return "template_kiln", release(postgres.url("template_kiln"), postgres.home / "home")
+    return "template_kiln", release(postgres.make_database("template_kiln"), postgres.home / "home")
 
 
 def release(url: str, home: Path) -> str:
@@ -93,10 +91,7 @@ def new_database(postgres: EmbeddedPostgres, template: tuple[str, str]) -> Calla
     """Makes a fresh migrated database and answers its URL; copying takes about 20 ms."""
 
     def create() -> str:
-        database = f"test_{next(_numbers)}"
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template[0]}")
-        return postgres.url(database)
+        return postgres.make_database(f"test_{next(_numbers)}", template=template[0])
 
     return create
 

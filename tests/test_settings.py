@@ -13,7 +13,7 @@ def test_without_a_database_it_is_the_embedded_one(tmp_path: Path) -> None:
     settings = load_settings({"KILN_HOME": str(tmp_path)})
     assert settings.embedded
     assert settings.seed_examples
-    assert settings.database_url.startswith("postgresql://postgres@/kiln?host=")
+    assert settings.database_url.startswith("postgresql://kiln@/kiln?host=")
 
 
 def test_an_own_database_is_not_seeded_unless_asked(tmp_path: Path) -> None:

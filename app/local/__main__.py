@@ -1,5 +1,5 @@
-"""`python -m app.local up | postgres | psql [arguments]`: the whole platform, its database alone, a shell in that
-database."""
+"""`python -m app.local up | postgres [--superuser] | psql [arguments]`: the whole platform, its database alone, a shell
+in that database."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from collections.abc import Callable, Sequence
 
+from app.local.cluster import DATABASE
 from app.local.errors import LocalError, from_os_error
 from app.local.launcher import Launcher, launch_of
 from app.local.postgres import EmbeddedPostgres
@@ -24,12 +25,14 @@ def up(settings: Settings, _arguments: Sequence[str]) -> int:
     return Launcher(launch_of(settings, os.environ)).run()
 
 
-def postgres(settings: Settings, _arguments: Sequence[str]) -> int:
-    """Run the embedded server alone until Ctrl-C or SIGTERM; prints its URL."""
+def postgres(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run the embedded server alone until Ctrl-C or SIGTERM; prints its URL, or with `--superuser` lets that in and
+    prints its."""
+    superuser = list(arguments) == ["--superuser"]
     with StopSignals() as signals:
         try:
-            with signals.interrupting(), EmbeddedPostgres(settings.home) as server:
-                Progress().plain(server.url())
+            with signals.interrupting(), EmbeddedPostgres(settings.home, superuser=superuser) as server:
+                Progress().plain(server.superuser_url(DATABASE) if superuser else server.url())
                 while (how := server.poll()) is None:
                     signals.sleep(5)
         except KeyboardInterrupt:

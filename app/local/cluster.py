@@ -6,10 +6,13 @@ import signal
 import subprocess
 from pathlib import Path
 
+from app.addresses import ROLE, SUPERUSER
 from app.local.binaries import MAJOR
 from app.local.children import spawn
 from app.local.errors import NotServerData, OldServerData, explain
 from app.local.identity import Identity, server_environment
+
+DATABASE = ROLE
 
 # For a small machine with many sleeping connections and small transactions. `ALTER SYSTEM` overrides any of it.
 _SETTINGS = {
@@ -71,6 +74,17 @@ def prepare(data: Path, binaries: Path, identity: Identity, *, durable: bool, in
         ["# Kiln writes this file at every start. Use ALTER SYSTEM for changes of your own.", *lines],
         identity,
     )
+
+
+def admit(data: Path, identity: Identity, *, superuser: bool, everywhere: bool = False) -> None:
+    """Write who is let in: Kiln's role to its database, or `everywhere`; and the superuser or not.
+
+    Only our user reaches the socket, so nobody is asked for anything. The server reads it at its start or when told to.
+    """
+    lines = [f"local {'all' if everywhere else DATABASE} {ROLE} trust"]
+    if superuser:
+        lines.append(f"local all {SUPERUSER} trust")
+    _write(data / "pg_hba.conf", ["# Kiln writes this file at every start.", *lines], identity)
 
 
 def _holds_cluster(data: Path) -> bool:

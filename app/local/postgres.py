@@ -6,18 +6,19 @@
 It survives `kill -9` of everything: the server stops when its parent dies, and the next start clears away what is left.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
-from app.addresses import PORT, embedded_url, private_directory, socket_directory
-from app.local import cluster, remains
+from app.addresses import PORT, SUPERUSER, embedded_url, private_directory, socket_directory
+from app.local import cluster, remains, roles
 from app.local.binaries import binaries_directory
 from app.local.children import ended, ending, kill_group, signal_child, spawn
 from app.local.errors import HomeInUse, ServerFailed, explain, from_os_error
@@ -25,7 +26,6 @@ from app.local.identity import Identity, choose_identity, server_environment
 from app.local.locks import FileLock
 from app.local.logfiles import rotated, tail
 
-DATABASE = "kiln"
 _READY_SECONDS = 300.0  # Recovery after a crash reads up to `max_wal_size` of log.
 _LARGEST_LOG_BYTES = 10_000_000
 
@@ -35,15 +35,19 @@ class EmbeddedPostgres:
 
     Start it from the main thread, or from one that lives as long as the server shall: it stops when that thread ends.
     `durable=False` is for tests: a crash of the machine may lose the data, one of the server the last commits.
-    `identity` is chosen at the start unless it is given.
+    `identity` is chosen at the start unless it is given. Once it has started, nobody is let in but Kiln's role, to the
+    database `kiln` alone; with `superuser`, for tests and administration, it and the superuser to every database.
     """
 
-    def __init__(self, home: Path, *, durable: bool = True, identity: Identity | None = None) -> None:
+    def __init__(
+        self, home: Path, *, durable: bool = True, superuser: bool = False, identity: Identity | None = None
+    ) -> None:
         self.home = Path(os.path.realpath(home))
         self.data = self.home / "postgres"
         self.log = self.home / "postgres.log"
         self.version = ""
         self._durable = durable
+        self._keeps_superuser = superuser
         self._wanted_identity = identity
         self._server: subprocess.Popen[bytes] | None = None
         self._holder = FileLock(self.home / "postgres.lock")
@@ -54,12 +58,23 @@ class EmbeddedPostgres:
         """The server's process id, while it is ours."""
         return self._server.pid if self._server else None
 
-    def url(self, database: str = DATABASE) -> str:
-        """The libpq URL of a database on this server."""
+    def url(self, database: str = cluster.DATABASE) -> str:
+        """The libpq URL of a database on this server, for Kiln's role."""
         return embedded_url(self.home, database)
 
+    def superuser_url(self, database: str = SUPERUSER) -> str:
+        """The same for the superuser, whom the server must have been told to let in."""
+        return embedded_url(self.home, database, role=SUPERUSER)
+
+    def make_database(self, name: str, *, template: str = "template1") -> str:
+        """Make another database of Kiln's role, as the superuser; answers its URL."""
+        with self._superuser() as connection:
+            roles.make_database(connection, name, template)
+        return self.url(name)
+
     def start(self) -> None:
-        """Start the server, and make the cluster and the database `kiln` if need be; returns when it answers.
+        """Start the server, make the cluster, the role and the database `kiln` if need be, or bring over what an older
+        version made; returns when it answers.
 
         Also starts a server again that `poll` found ended. Raises a `LocalError` that says what to do; then nothing
         runs.
@@ -114,13 +129,16 @@ class EmbeddedPostgres:
             # From here on the lock is the server's alone, so that it tells whether the server lives.
             self._alive.release()
         self._await_readiness()
-        self._make_database()
+        self._hand_over()
+        if not self._keeps_superuser:
+            self._shut_out_superuser()
 
     def _run(self, binaries: Path, sockets: Path) -> None:
         inherited = self._alive.descriptor
         assert inherited is not None  # noqa: S101 - `clear` returned, so it is taken
-        identity = choose_identity(binaries, self.home, self._wanted_identity)
+        identity = self._identity = choose_identity(binaries, self.home, self._wanted_identity)
         cluster.prepare(self.data, binaries, identity, durable=self._durable, inherited=inherited)
+        cluster.admit(self.data, identity, superuser=True, everywhere=self._keeps_superuser)
         # What makes the server ours stands here, where no ALTER SYSTEM can change it.
         fixed = {
             "listen_addresses": "",
@@ -144,7 +162,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _READY_SECONDS
         while True:
             try:
-                with psycopg.connect(self.url("postgres"), connect_timeout=5, autocommit=True) as connection:
+                with self._superuser() as connection:
                     self.version = str(connection.info.parameter_status("server_version"))
                     return
             except psycopg.OperationalError as error:
@@ -154,10 +172,26 @@ class EmbeddedPostgres:
                     raise ServerFailed(tail(self.log, since=self._log_start)) from error
                 time.sleep(0.02)
 
-    def _make_database(self) -> None:
-        with psycopg.connect(self.url("postgres"), connect_timeout=5, autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
-                connection.execute("CREATE DATABASE kiln")
+    def _hand_over(self) -> None:
+        with self._superuser() as connection:
+            roles.make_role(connection)
+            roles.make_database(connection, cluster.DATABASE)
+        with self._superuser(cluster.DATABASE) as connection:
+            roles.hand_over(connection)
+
+    def _shut_out_superuser(self) -> None:
+        """Let nobody in any more but Kiln's role; returns when it is so."""
+        cluster.admit(self.data, self._identity, superuser=False)
+        with self._superuser() as connection:
+            connection.execute("SELECT pg_reload_conf()")
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                self._superuser().close()
+                time.sleep(0.005)
+
+    def _superuser(self, database: str = SUPERUSER) -> "psycopg.Connection[Any]":
+        url = self.superuser_url(database)
+        return psycopg.connect(url, connect_timeout=5, autocommit=True, options=roles.SAFELY)
 
     def _ended_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -51,6 +51,9 @@ SELECT DISTINCT unnest(queues) FROM broker.consumers WHERE seen_at > now() - int
 
 REVISION = "SELECT version_num FROM alembic_version"
 
+#: Who we are; `make up`'s own server has made a role that is no superuser.
+SUPERUSER = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper"
+
 CREATE_PARTITION = "SELECT create_executions_partition(%(month)s)"
 
 CREATE_EVENTS_PARTITION = "SELECT broker.create_events_partition(%(day)s)"
@@ -127,6 +130,12 @@ def messages(connection: Connection, queue: str, *, after: int | None, limit: in
 def consumed_queues(connection: Connection) -> set[str]:
     """The queues that a living worker consumes."""
     return set(connection.exec_driver_sql(CONSUMED).scalars())
+
+
+def superuser(connection: Connection) -> str | None:
+    """The name of the role that we are, where it is a superuser."""
+    name = connection.exec_driver_sql(SUPERUSER).scalar_one_or_none()
+    return None if name is None else str(name)
 
 
 def revision(connection: Connection) -> str | None:

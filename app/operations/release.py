@@ -9,6 +9,8 @@ from alembic import command
 from alembic.config import Config
 
 from app.accounts import first
+from app.logs import configure_logs
+from app.operations import service
 from app.platform import Platform
 from app.settings import Settings, load_settings
 
@@ -22,6 +24,7 @@ def bring_up(settings: Settings) -> None:
     command.upgrade(configuration, "head")
     platform = Platform.of(settings, process="release")
     try:
+        service.warn_of_superuser(platform)
         if made := first.ensure(platform):
             print(f"The first administrator is {made.email}; what lets them in is in {settings.home}.")
     finally:
@@ -29,4 +32,6 @@ def bring_up(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    bring_up(load_settings(os.environ))
+    loaded = load_settings(os.environ)
+    configure_logs(loaded.log_level, process="release")
+    bring_up(loaded)

@@ -1,8 +1,10 @@
 """What operators ask: is it ready, what waits, what is in whose hands."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.functions import languages
@@ -10,6 +12,8 @@ from app.operations import queries
 from app.operations.domain import Condition, EventFilter, jail_of
 from app.platform import Platform
 from app.queue import Queue
+
+log = structlog.get_logger()
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations" / "versions"
 
@@ -32,6 +36,13 @@ def condition(platform: Platform) -> Condition:
     if revision != expected_revision():
         reasons.append(f"the database is at migration {revision}, this code wants {expected_revision()}")
     return Condition(tuple(reasons), jail)
+
+
+def warn_of_superuser(platform: Platform) -> None:
+    """Log it where we are a superuser of the database, to whom nothing is refused. One that is away is not asked."""
+    with suppress(SQLAlchemyError), platform.database.statement() as connection:
+        if (role := queries.superuser(connection)) is not None:
+            log.warning("database.superuser", role=role)
 
 
 def expected_revision() -> str:

@@ -24,8 +24,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from app.local.postgres import EmbeddedPostgres
 from bench.broker import harms
 from bench.broker.harms import CAPACITY, TASK_SECONDS, Harm, Scene
@@ -115,7 +113,10 @@ class Outcome:
 @contextmanager
 def server() -> Iterator[EmbeddedPostgres]:
     """A durable PostgreSQL that may be stopped and started, with everything that the broker needs."""
-    with tempfile.TemporaryDirectory(prefix="kiln-bench-") as home, EmbeddedPostgres(Path(home)) as started:
+    with (
+        tempfile.TemporaryDirectory(prefix="kiln-bench-") as home,
+        EmbeddedPostgres(Path(home), superuser=True) as started,
+    ):
         migrate(started.url())
         yield started
 
@@ -123,9 +124,7 @@ def server() -> Iterator[EmbeddedPostgres]:
 def play(scenario: Scenario, server: EmbeddedPostgres) -> Outcome:
     """One scenario in a new database, from its warm-up to the last task."""
     name = "scenario_" + scenario.name.lower().replace(" ", "_")
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE kiln'.encode())
-    url = server.url(name)
+    url = server.make_database(name, template="kiln")
     with (
         tempfile.TemporaryDirectory(prefix="kiln-bench-") as directory,
         Offering(url, Path(directory) / "confirmed", rate=RATE, task_seconds=TASK_SECONDS) as offering,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.local.cluster import DATABASE
 from app.local.postgres import EmbeddedPostgres
 
 PATIENCE_SECONDS = 60
@@ -96,6 +97,6 @@ def rabbitmq(home: Path) -> Iterator[str]:
 
 @contextmanager
 def postgres(home: Path) -> Iterator[str]:
-    """PostgreSQL as `make up` starts it: fsync and synchronous_commit on."""
-    with EmbeddedPostgres(home) as server:
-        yield server.url()
+    """PostgreSQL as `make up` starts it: fsync and synchronous_commit on. As its superuser, for any system."""
+    with EmbeddedPostgres(home, superuser=True) as server:
+        yield server.superuser_url(DATABASE)

@@ -26,7 +26,7 @@ PASSWORD = "for-the-database-alone"
 def environment(settings: Settings) -> dict[str, str]:
     """What every process of the test runs with. A short lease makes a killed worker's work come back soon."""
     return {
-        "DATABASE_URL": settings.database_url.replace("postgres@", f"postgres:{PASSWORD}@"),
+        "DATABASE_URL": settings.database_url.replace("kiln@", f"kiln:{PASSWORD}@"),
         "KILN_HOME": str(settings.home),
         "KILN_LEASE_SECONDS": "2",
         "KILN_SYNC_WAIT_SECONDS": "60",

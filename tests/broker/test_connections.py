@@ -27,8 +27,9 @@ AWAY = "postgresql://somebody@/nowhere?host=/nowhere"
 
 
 def cut(rows: Rows) -> None:
-    """End every connection to the test's database."""
-    rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    """End every connection of the tests, but this one."""
+    others = "FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+    rows(f"SELECT pg_terminate_backend(pid) {others}")
 
 
 def by_socket(settings: Settings) -> str:
@@ -41,7 +42,7 @@ def by_socket(settings: Settings) -> str:
 def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server of the test's own, without our tables."""
     register_transport()
-    with EmbeddedPostgres(tmp_path / "server", durable=False) as server:
+    with EmbeddedPostgres(tmp_path / "server", durable=False, superuser=True) as server:
         yield server
 
 
@@ -99,12 +100,12 @@ def test_a_database_without_our_tables_says_what_to_do(server: EmbeddedPostgres,
 def test_a_wrong_password_and_a_stopped_server_are_connection_errors(server: EmbeddedPostgres) -> None:
     # Given a server that asks for a password
     rules = server.data / "pg_hba.conf"
-    rules.write_text(f"local all guarded scram-sha-256\n{rules.read_text()}")
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        admin.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    rules.write_text(f"local all kiln scram-sha-256\n{rules.read_text()}")
+    with psycopg.connect(server.superuser_url(), autocommit=True) as admin:
+        admin.execute("ALTER ROLE kiln PASSWORD 'right'")
         admin.execute("SELECT pg_reload_conf()")
     url = urlsplit(server.url())
-    wrong, right = (Connection(url._replace(netloc=f"guarded:{password}@").geturl()) for password in ("wrong", "right"))
+    wrong, right = (Connection(url._replace(netloc=f"kiln:{password}@").geturl()) for password in ("wrong", "right"))
     with pytest.raises(wrong.connection_errors, match="password authentication failed"):
         wrong.connect()
     # When it is stopped under a consumer that waits

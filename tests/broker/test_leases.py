@@ -246,8 +246,9 @@ def fail(_message: Message) -> None:
 
 
 def cut(rows: Rows) -> None:
-    """End every connection to the test's database."""
-    rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    """End every connection of the tests, but this one."""
+    others = "FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+    rows(f"SELECT pg_terminate_backend(pid) {others}")
 
 
 def test_a_queue_is_deleted_while_leases_are_renewed(

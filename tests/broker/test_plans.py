@@ -86,7 +86,7 @@ def filled(new_database: Callable[[], str]) -> Iterator["psycopg.Connection[Any]
 def worker(filled: "psycopg.Connection[Any]") -> Iterator[Worker]:
     """A worker of the queue `execute`, whose statements are recorded."""
     register_transport()
-    url = f"postgresql://postgres@/{filled.info.dbname}?host={filled.info.host}"
+    url = f"postgresql://{filled.info.user}@/{filled.info.dbname}?host={filled.info.host}"
     options = {
         "on_claim": {"execute": executions.BEGIN},
         "on_dead": [executions.LOST, *functions.ON_DEAD],

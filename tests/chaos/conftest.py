@@ -105,11 +105,10 @@ def prepared(
 def copied(server: EmbeddedPostgres, prepared: Prepared, tmp_path: Path) -> Installation:
     """An installation on a copy of a prepared database."""
     name = f"chaos_{next(_numbers)}"
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {prepared.database}")
+    url = server.make_database(name, template=prepared.database)
     directory = tmp_path / name
     directory.mkdir()
-    return Installation(server.url(name), directory, prepared)
+    return Installation(url, directory, prepared)
 
 
 @pytest.fixture
@@ -135,7 +134,7 @@ def kiln(install: Install) -> Installation:
 @pytest.fixture(scope="session")
 def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedPostgres, Prepared]]:
     """A server as in production, to be killed. Its database `kiln` is to be copied."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("durable")) as server:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("durable"), superuser=True) as server:
         url, home = server.url(), server.home / "home"
         key = release(url, home)
         yield server, Prepared("kiln", prepare(url, home), key)

@@ -124,10 +124,10 @@ def _take_the_rest(url: str, held: ExitStack) -> int:
 
 
 def _end_others(connection: "psycopg.Connection[Any]") -> int:
-    """End what is not of the crowd; answers how many. PostgreSQL's own processes have no database."""
+    """End what is not of the crowd; answers how many. PostgreSQL's own processes are not its role's."""
     statement = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname IS NOT NULL AND application_name <> %s
+    WHERE usename = current_user AND application_name <> %s
     """
     row = connection.execute(statement, [_CROWD]).fetchone()
     return int(row[0]) if row else 0

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.addresses import PORT
+from app.addresses import PORT, ROLE
 
 #: close() sends RST instead of FIN (socket(7)).
 _RESET = struct.pack("ii", 1, 0)
@@ -76,7 +76,7 @@ class Shim:
     def url(self) -> str:
         """The same database, by way of the shim."""
         port = self._listening.getsockname()[1]
-        return f"postgresql://postgres@127.0.0.1:{port}{self._database}?sslmode=disable&gssencmode=disable"
+        return f"postgresql://{ROLE}@127.0.0.1:{port}{self._database}?sslmode=disable&gssencmode=disable"
 
     def __enter__(self) -> "Shim":
         threading.Thread(target=self._accept, name="shim", daemon=True).start()

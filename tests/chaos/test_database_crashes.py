@@ -39,14 +39,14 @@ def test_without_synchronous_commit_a_crash_of_the_database_loses_what_was_accep
 ) -> None:
     """Must fail: the server answers before the commit is written."""
     database = durable_kiln.url.partition("@/")[2].partition("?")[0]
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.superuser_url(), autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {database} SET synchronous_commit = off".encode())
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
     with durable_kiln.writing():
         time.sleep(2)
         crash(server)
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.superuser_url(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM RESET wal_writer_delay")
         connection.execute("SELECT pg_reload_conf()")
     verdict = durable_kiln.verdict(seconds=0)

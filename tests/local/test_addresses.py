@@ -11,7 +11,7 @@ from app.addresses import embedded_url, flower_socket, private_directory, socket
 def test_the_address_of_a_home_needs_no_server_and_no_home(tmp_path: Path) -> None:
     home = Path("/srv/kiln/.kiln")
     assert socket_directory(home) == home / "run"
-    assert embedded_url(home) == "postgresql://postgres@/kiln?host=/srv/kiln/.kiln/run&port=5432"
+    assert embedded_url(home) == "postgresql://kiln@/kiln?host=/srv/kiln/.kiln/run&port=5432"
     assert not home.exists()
 
 
@@ -33,7 +33,7 @@ def test_a_home_reached_through_a_link_has_the_same_address(tmp_path: Path) -> N
 
 def test_sqlalchemy_understands_the_url() -> None:
     url = make_url(embedded_url(Path("/srv/a+b"), "other"))
-    assert (url.username, url.database, url.query["host"]) == ("postgres", "other", "/srv/a+b/run")
+    assert (url.username, url.database, url.query["host"]) == ("kiln", "other", "/srv/a+b/run")
 
 
 def test_a_private_directory_is_ours_alone(tmp_path: Path) -> None:
