@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from flask.testing import FlaskClient
-from psycopg import sql
 
 from app.environments import opening
 from app.environments.domain import SealBroken
@@ -17,6 +15,7 @@ from app.environments.sealing import DataKey
 from app.platform import Platform
 from tests.api.answers import register
 from tests.environments.answers import SECRET, created, entry, patched
+from tests.leaks import holders
 from tests.programs import ECHO
 from tests.workbench import Workbench
 
@@ -24,32 +23,11 @@ Rows = Callable[..., list[Any]]
 
 PLAIN = "kiln-shows-this-to-whom-it-may"
 
-TABLES = """
-SELECT oid::regclass::text FROM pg_class
-WHERE relkind IN ('r', 'm') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-"""
-
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """Each test's process has opened nothing yet."""
     opening.forget_all()
-
-
-def holders(url: str, wanted: str) -> list[str]:
-    """The tables of which a row has a text in it, as text or as bytes, as a dump would show it."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        tables = [name for (name,) in connection.execute(TABLES)]
-        assert "environment_entries" in tables
-        assert any(name.startswith("executions_") for name in tables)
-        count = sql.SQL("SELECT count(*) FROM {} AS one WHERE one::text LIKE ANY (%s)")
-        patterns = [f"%{wanted}%", f"%{wanted.encode().hex()}%"]
-        found = []
-        for table in tables:
-            row = connection.execute(count.format(sql.SQL(table)), [patterns]).fetchone()
-            if row is not None and row[0]:
-                found.append(table)
-    return found
 
 
 def test_a_secret_is_in_no_row_no_log_and_no_answer(
