@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ STOP_SECONDS = 30
 class Kiln:
     """The processes of one home."""
 
-    def __init__(self, home: Path, server: EmbeddedPostgres) -> None:
+    def __init__(self, home: Path, server: EmbeddedPostgres, settings: Mapping[str, str]) -> None:
         self.home, self._server = home, server
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -34,6 +34,7 @@ class Kiln:
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environment = inherited | {"KILN_HOME": str(home), "PORT": str(self.port), "PATH": path}
+        self._environment |= settings
         self._commands = read_procfile(ROOT / "Procfile", self._environment)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         subprocess.run(self._commands[RELEASE], cwd=ROOT, env=self._environment, check=True, capture_output=True)
@@ -103,9 +104,9 @@ def _used(process: psutil.Process) -> float:
 
 
 @contextmanager
-def kiln(toolchains: Path | None = None) -> Iterator[Kiln]:
+def kiln(toolchains: Path | None = None, **settings: str) -> Iterator[Kiln]:
     """Everything but Flower, ready, in a directory that goes with it. What compilations share is built anew, or taken
-    from `toolchains` as far as it is there.
+    from `toolchains` as far as it is there. `settings` are variables of the environment.
     """
     with (
         tempfile.TemporaryDirectory(prefix="kiln-bench-") as name,
@@ -114,7 +115,7 @@ def kiln(toolchains: Path | None = None) -> Iterator[Kiln]:
         if toolchains is not None:
             toolchains.mkdir(exist_ok=True)
             (Path(name) / "toolchains").symlink_to(toolchains)
-        whole = Kiln(Path(name), server)
+        whole = Kiln(Path(name), server, settings)
         try:
             for process in ("compile", "execute", "upkeep", "web"):
                 whole.start(process)
