@@ -1,89 +1,95 @@
-"""Users and groups."""
+"""Users, for administrators."""
 
 from typing import Any
+from uuid import UUID
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.accounts import people
-from app.accounts.domain import NotFound
 from app.accounts.guard import actor
-from app.console.pages import MOST_SHOWN, blueprint, page, told
+from app.accounts.schemas import UserCreate, UserWrite
+from app.console.forms import read, text, told_at
+from app.console.pages import Room, blueprint, listed, show, sought
 from app.http.blueprints import platform
-from app.identity import parse_id
 from app.rules import Role, Scope, rule
+
+EVERYBODY = Room("people", "console.everybody", ("users",))
+SOMEBODY = Room("person", "console.somebody", ("person", "reset", "removal"))
+
+_SWITCHES = {"true": True, "false": False}
+
+
+def _everybody(**shown: Any) -> Response:
+    def fetch(before: UUID | None, limit: int) -> Any:
+        return people.users(platform(), before=before, limit=limit, find=sought())
+
+    users = listed(fetch, lambda one: one.user.id)
+    return show(EVERYBODY, title="People", users=users, find=sought(), **shown)
+
+
+def _somebody(user_id: UUID, **shown: Any) -> Response:
+    person = people.user(platform(), user_id)
+    groups = people.names(platform(), groups=person.groups)
+    title = person.user.name
+    return show(SOMEBODY, title=title, ids={"user_id": user_id}, person=person, names=groups, **shown)
 
 
 @blueprint.get("/people")
 @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, is_page=True)
 def everybody() -> Response:
-    """Users and groups."""
-    return _people()
+    """All users, or those that are looked for."""
+    return _everybody()
 
 
 @blueprint.post("/people")
 @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.create", is_page=True)
-@told
+@told_at("make-user", _everybody)
 def make_user() -> BaseResponse:
     """Make an account."""
-    form = request.form
-    people.create_user(
-        platform(),
-        actor(),
-        email=form.get("email", ""),
-        name=form.get("name", "") or form.get("email", ""),
-        role=Role.ADMIN if form.get("role") == Role.ADMIN else Role.DEV,
-        password=form.get("password") or None,
+    body = read(
+        UserCreate,
+        email=text("email"),
+        name=text("name") or text("email"),
+        role=text("role") or Role.DEV.value,
+        password=request.form.get("password") or None,
     )
-    return redirect(url_for("console.everybody"), 303)
+    people.create_user(platform(), actor(), **{"password": None} | body)
+    return EVERYBODY.again()
+
+
+@blueprint.get("/people/<id:user_id>")
+@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, is_page=True)
+def somebody(user_id: UUID) -> Response:
+    """One user."""
+    return _somebody(user_id)
 
 
 @blueprint.post("/people/<id:user_id>")
 @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.update", is_page=True)
-@told
-def change_user(user_id: Any) -> BaseResponse:
-    """Give another role, or enable or disable."""
-    changes: dict[str, Any] = {}
-    if request.form.get("role") in set(Role):
-        changes["role"] = Role(request.form["role"])
-    if request.form.get("enabled") in {"true", "false"}:
-        changes["enabled"] = request.form["enabled"] == "true"
+@told_at("person-form", _somebody)
+def change_user(user_id: UUID) -> BaseResponse:
+    """Give another name or role, or enable or disable."""
+    enabled = text("enabled") or ""
+    changes = read(UserWrite, name=text("name"), role=text("role"), enabled=_SWITCHES.get(enabled))
     people.change_user(platform(), actor(), user_id, changes)
-    return redirect(url_for("console.everybody"), 303)
+    return SOMEBODY.again(user_id=user_id)
 
 
-@blueprint.post("/groups")
-@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.create", is_page=True)
-@told
-def make_group() -> BaseResponse:
-    """Make a group."""
-    people.create_group(platform(), actor(), name=request.form.get("name", "").strip() or "group", description="")
-    return redirect(url_for("console.everybody"), 303)
+@blueprint.post("/people/<id:user_id>/password")
+@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.update", is_page=True)
+@told_at("reset-form", _somebody)
+def reset_password(user_id: UUID) -> Response:
+    """Give somebody another password."""
+    changes = read(UserWrite, password=request.form.get("password", ""))
+    people.change_user(platform(), actor(), user_id, changes)
+    return _somebody(user_id, done="password")
 
 
-@blueprint.post("/groups/<id:group_id>/members")
-@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.add_member", is_page=True)
-@told
-def add_member(group_id: Any) -> BaseResponse:
-    """Put somebody into a group."""
-    user_id = parse_id(request.form.get("userId", ""))
-    if user_id is None:
-        raise NotFound
-    people.add_member(platform(), actor(), group_id, user_id)
-    return redirect(url_for("console.everybody"), 303)
-
-
-@blueprint.post("/groups/<id:group_id>/members/<id:user_id>/remove")
-@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="group.remove_member", is_page=True)
-@told
-def remove_member(group_id: Any, user_id: Any) -> BaseResponse:
-    """Take somebody out of a group."""
-    people.remove_member(platform(), actor(), group_id, user_id)
-    return redirect(url_for("console.everybody"), 303)
-
-
-def _people() -> Response:
-    groups = people.groups(platform(), before=None, limit=MOST_SHOWN)
-    members = people.members_of(platform(), [one.id for one in groups])
-    users = people.users(platform(), before=None, limit=MOST_SHOWN)
-    return page("people.html", users=users, groups=groups, members=members)
+@blueprint.post("/people/<id:user_id>/delete")
+@rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.delete", is_page=True)
+@told_at("removal-form", _somebody)
+def delete_user(user_id: UUID) -> BaseResponse:
+    """Delete a user."""
+    people.delete_user(platform(), actor(), user_id)
+    return EVERYBODY.again()
