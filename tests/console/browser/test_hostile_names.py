@@ -26,13 +26,13 @@ LONG: Final = "".join(PAYLOADS)[:200]
 #: Every element and attribute that pages of ours have. What is not among them came from a name.
 OURS: Final = {
     "elements": "html head meta title link script body a header nav div form input button main bdi h1 h2 h3 p section "
-    "table thead tbody tr th td span code strong details summary label select option fieldset legend textarea ul li dl dt dd "
-    "time del ins",
+    "table thead tbody tr th td span code strong details summary label select option fieldset legend textarea ul li dl "
+    "dt dd time del ins",
     "attributes": "lang charset name content rel href type src defer class id aria-label aria-current aria-live "
     "aria-labelledby aria-describedby aria-invalid tabindex hx-boost hx-target hx-swap hx-push-url hx-get hx-trigger "
     "hx-sync hx-select hx-disabled-elt data-disabled-by-htmx method action value maxlength minlength required "
-    "autofocus autocomplete spellcheck rows hidden for role selected checked data-label data-copies scope title datetime "
-    "colspan open disabled",
+    "autofocus autocomplete spellcheck rows hidden for role selected checked data-label data-copies scope title "
+    "datetime colspan open disabled",
 }
 
 FOREIGN = """(ours) => {
