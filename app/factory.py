@@ -5,7 +5,7 @@ from flask import Flask
 from app.accounts import api as accounts
 from app.accounts.guard import guard_routes
 from app.audit import api as audit
-from app.console import views as console
+from app.console import rooms as console
 from app.environments import api as environments
 from app.environments.domain import LARGEST_BYTES
 from app.executions import api as executions

@@ -163,6 +163,18 @@ def end_session(platform: Platform, principal: Principal, session_id: UUID) -> N
         record(session, principal.actor, Act("session.delete", session_id, before={"userId": found.user_id}))
 
 
+def end_other_sessions(platform: Platform, principal: Principal) -> None:
+    """Sign out everywhere but in the session that asks; raises NotFound where none does."""
+    if principal.actor.via is not Via.SESSION:
+        raise NotFound
+    with platform.database.transaction() as session:
+        mine = principal.actor.credential_id
+        others = [one.id for one in queries.sessions(session, principal.user_id) if one.id != mine]
+        queries.end_sessions(session, principal.user_id, but=mine)
+        act = Act("session.delete_others", principal.user_id, before={"sessions": others})
+        record(session, principal.actor, act)
+
+
 def create_key(
     platform: Platform,
     principal: Principal,

@@ -1,6 +1,6 @@
 """The verbs of users and groups. Who may use them is for the edge to say; who did is written with each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -57,10 +57,16 @@ def user(platform: Platform, user_id: UUID) -> Person:
         return Person(found, queries.groups_of(session, [user_id])[user_id])
 
 
-def users(platform: Platform, *, before: UUID | None, limit: int) -> list[Person]:
-    """The newest users before an id."""
+def users(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> list[Person]:
+    """The newest users before an id; those with `find` in their name or address where it is given."""
     with platform.database.reading() as session:
-        return _people(session, queries.users(session, before=before, limit=limit))
+        return _people(session, queries.users(session, before=before, limit=limit, find=find))
+
+
+def names(platform: Platform, *, users: Collection[UUID] = (), groups: Collection[UUID] = ()) -> dict[UUID, str]:
+    """What users and groups are called, without those that do not exist any more."""
+    with platform.database.reading() as session:
+        return queries.names(session, User, users) | queries.names(session, Group, groups)
 
 
 def change_user(platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any]) -> Person:
@@ -146,10 +152,10 @@ def group(platform: Platform, group_id: UUID) -> Group:
         return _group(session, group_id)
 
 
-def groups(platform: Platform, *, before: UUID | None, limit: int) -> Sequence[Group]:
-    """The newest groups before an id."""
+def groups(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> Sequence[Group]:
+    """The newest groups before an id; those with `find` in their name where it is given."""
     with platform.database.reading() as session:
-        return queries.groups(session, before=before, limit=limit)
+        return queries.groups(session, before=before, limit=limit, find=find)
 
 
 def change_group(platform: Platform, actor: Actor, group_id: UUID, changes: Mapping[str, Any]) -> Group:
@@ -183,12 +189,6 @@ def members(platform: Platform, group_id: UUID, *, before: UUID | None, limit: i
     with platform.database.reading() as session:
         _group(session, group_id)
         return _people(session, queries.members(session, group_id, before=before, limit=limit))
-
-
-def members_of(platform: Platform, group_ids: Sequence[UUID]) -> dict[UUID, list[User]]:
-    """By group, the users in it, newest first."""
-    with platform.database.reading() as session:
-        return queries.members_by_group(session, group_ids)
 
 
 def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> Person:

@@ -176,11 +176,14 @@ def password_of(session: Session, user_id: UUID) -> str | None:
     return session.execute(select(User.password).where(User.id == user_id)).scalar_one_or_none()
 
 
-def users(session: Session, *, before: UUID | None, limit: int) -> Sequence[User]:
-    """The newest users before an id."""
+def users(session: Session, *, before: UUID | None, limit: int, find: str | None = None) -> Sequence[User]:
+    """The newest users before an id; those with `find` in their name or address, in whatever case."""
     statement = select(User).order_by(User.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(User.id < before)
+    if find is not None:
+        has_it = User.name.icontains(find, autoescape=True) | User.email.icontains(find, autoescape=True)
+        statement = statement.where(has_it)
     return session.execute(statement).scalars().all()
 
 
@@ -209,11 +212,13 @@ def group(session: Session, group_id: UUID) -> Group | None:
     return session.get(Group, group_id)
 
 
-def groups(session: Session, *, before: UUID | None, limit: int) -> Sequence[Group]:
-    """The newest groups before an id."""
+def groups(session: Session, *, before: UUID | None, limit: int, find: str | None = None) -> Sequence[Group]:
+    """The newest groups before an id; those with `find` in their name, in whatever case."""
     statement = select(Group).order_by(Group.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(Group.id < before)
+    if find is not None:
+        statement = statement.where(Group.name.icontains(find, autoescape=True))
     return session.execute(statement).scalars().all()
 
 
@@ -223,15 +228,6 @@ def members(session: Session, group_id: UUID, *, before: UUID | None, limit: int
     if before is not None:
         statement = statement.where(User.id < before)
     return session.execute(statement.order_by(User.id.desc()).limit(limit)).scalars().all()
-
-
-def members_by_group(session: Session, group_ids: Collection[UUID]) -> dict[UUID, list[User]]:
-    """By group, the users in it, newest first."""
-    found: dict[UUID, list[User]] = {group_id: [] for group_id in group_ids}
-    statement = select(Membership.group_id, User).join(User, User.id == Membership.user_id)
-    for group_id, user in session.execute(statement.where(Membership.group_id.in_(group_ids)).order_by(User.id.desc())):
-        found[group_id].append(user)
-    return found
 
 
 def join(session: Session, group_id: UUID, user_id: UUID) -> bool:
@@ -255,6 +251,11 @@ def members_of(session: Session, group_id: UUID) -> Sequence[UUID]:
 def absent(session: Session, kind: type[User] | type[Group], ids: Collection[UUID]) -> set[UUID]:
     """Which of these do not exist."""
     return set(ids) - set(session.execute(select(kind.id).where(kind.id.in_(ids))).scalars())
+
+
+def names(session: Session, kind: type[User] | type[Group], ids: Collection[UUID]) -> dict[UUID, str]:
+    """What those of these that exist are called."""
+    return dict(session.execute(select(kind.id, kind.name).where(kind.id.in_(ids))).tuples().all())
 
 
 def sessions(session: Session, user_id: UUID) -> Sequence[UserSession]:

@@ -141,22 +141,59 @@ ROWS: Final[dict[str, Row]] = {
     "POST /console/sign-out": Row(None, is_page=True, needs_session=True),
     "GET /console/": Row(None, is_page=True),
     "GET /console/account": Row(Scope.ACCOUNT_READ, is_page=True),
+    "POST /console/account/name": Row(Scope.ACCOUNT_WRITE, is_page=True, body={"name": "Somebody else"}),
     "POST /console/account/password": Row(Scope.ACCOUNT_WRITE, is_page=True, body={"password": "short"}),
     "POST /console/account/sessions/<id:session_id>/end": Row(
         Scope.ACCOUNT_WRITE, own=True, made=_session, is_page=True
     ),
+    "POST /console/account/sessions/end-others": Row(Scope.ACCOUNT_WRITE, is_page=True, needs_session=True),
     "POST /console/account/keys": Row(Scope.ACCOUNT_WRITE, is_page=True, body={"name": "New"}),
     "POST /console/account/keys/<id:key_id>/revoke": Row(Scope.ACCOUNT_WRITE, own=True, made=_key, is_page=True),
+    "POST /console/account/keys/<id:key_id>/rotate": Row(
+        Scope.ACCOUNT_WRITE, own=True, made=_key, is_page=True, body={"overlapSeconds": "60"}
+    ),
     "GET /console/people": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True),
     "POST /console/people": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, body={"email": "new@example.org"}),
+    "GET /console/people/<id:user_id>": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_user),
     "POST /console/people/<id:user_id>": Row(
         Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True, body={"role": "DEV"}
     ),
+    "POST /console/people/<id:user_id>/password": Row(
+        Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True, body={"password": "a kiln for bricks"}
+    ),
+    "POST /console/people/<id:user_id>/delete": Row(Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True),
+    "GET /console/groups": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True),
     "POST /console/groups": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, body={"name": "New"}),
+    "GET /console/groups/<id:group_id>": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_group),
+    "POST /console/groups/<id:group_id>": Row(
+        Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_group, body={"name": "Other"}
+    ),
+    "POST /console/groups/<id:group_id>/delete": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_group),
     "POST /console/groups/<id:group_id>/members": Row(
         Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_group, body={"userId": str(uuid4())}
     ),
     "POST /console/groups/<id:group_id>/members/<id:user_id>/remove": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True),
+    "GET /console/environments": Row(Scope.ENVIRONMENTS_READ, is_page=True),
+    "POST /console/environments": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, body={"name": "made-by-the-matrix"}
+    ),
+    "GET /console/environments/<id:environment_id>": Row(Scope.ENVIRONMENTS_READ, is_page=True, of_environment=True),
+    "POST /console/environments/<id:environment_id>": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, of_environment=True, body={"description": "x"}
+    ),
+    "POST /console/environments/<id:environment_id>/entries": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, of_environment=True, body={"key": "KEY", "value": "x"}
+    ),
+    "POST /console/environments/<id:environment_id>/entries/remove": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, of_environment=True, body={"key": "KEY"}
+    ),
+    "POST /console/environments/<id:environment_id>/sharing": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, of_environment=True, body={"addUser": str(uuid4())}
+    ),
+    "POST /console/environments/<id:environment_id>/delete": Row(
+        Scope.ENVIRONMENTS_WRITE, admin=True, is_page=True, of_environment=True
+    ),
+    "GET /console/audit": Row(Scope.AUDIT_READ, admin=True, is_page=True),
     "GET /flower": Row(Scope.OPERATIONS_WRITE, admin=True, is_page=True),
     "POST /flower": Row(Scope.OPERATIONS_WRITE, admin=True, has_token=False),
     "GET /flower/<path:page>": Row(Scope.OPERATIONS_WRITE, admin=True, is_page=True),
