@@ -41,7 +41,7 @@ def told(view: View) -> View:
         except AccountError as error:
             text = str(error) or (type(error).__doc__ or "").splitlines()[0]
             status = 404 if isinstance(error, NotFound) else 422
-            return _page("problem.html", status=status, message=text[:1].upper() + text[1:], back=_back())
+            return page("problem.html", status=status, message=text[:1].upper() + text[1:], back=_back())
 
     return tell
 
@@ -61,7 +61,7 @@ def protect(response: Response) -> Response:
 @blueprint.errorhandler(HTTPException)
 def problem(error: HTTPException) -> Response:
     """An error under the console is a page."""
-    return _page("problem.html", status=error.code or 500, message=error.name, back=url_for("console.home"))
+    return page("problem.html", status=error.code or 500, message=error.name, back=url_for("console.home"))
 
 
 @blueprint.get("/sign-in")
@@ -69,8 +69,8 @@ def problem(error: HTTPException) -> Response:
 def sign_in() -> Any:
     """Who are you?"""
     if knows_caller():
-        return redirect(_next())
-    return _page("sign_in.html", next=_next())
+        return redirect(next_address())
+    return page("sign_in.html", next=next_address())
 
 
 @blueprint.post("/sign-in")
@@ -88,8 +88,10 @@ def begin() -> Any:
     except (SignInFailed, TooManyAttempts) as error:
         text = str(error) or (type(error).__doc__ or "")
         status = 429 if isinstance(error, TooManyAttempts) else 401
-        return _page("sign_in.html", status=status, next=_next(), email=request.form.get("email", ""), message=text)
-    response = make_response(redirect(_next(), 303))
+        return page(
+            "sign_in.html", status=status, next=next_address(), email=request.form.get("email", ""), message=text
+        )
+    response = make_response(redirect(next_address(), 303))
     set_cookie(response, begun.token)
     return response
 
@@ -112,7 +114,7 @@ def sign_out() -> BaseResponse:
 @rule(is_page=True)
 def home() -> Response:
     """Where everything is."""
-    return _page("home.html")
+    return page("home.html")
 
 
 @blueprint.get("/account")
@@ -235,7 +237,7 @@ def remove_member(group_id: Any, user_id: Any) -> BaseResponse:
 
 
 def _account(**shown: Any) -> Response:
-    return _page(
+    return page(
         "account.html",
         sessions=credentials.sessions(platform(), caller().user_id),
         keys=credentials.api_keys(platform(), caller().user_id, before=None, limit=_MOST_SHOWN),
@@ -249,15 +251,16 @@ def _people() -> Response:
     groups = people.groups(platform(), before=None, limit=_MOST_SHOWN)
     members = people.members_of(platform(), [one.id for one in groups])
     users = people.users(platform(), before=None, limit=_MOST_SHOWN)
-    return _page("people.html", users=users, groups=groups, members=members)
+    return page("people.html", users=users, groups=groups, members=members)
 
 
-def _page(template: str, *, status: int = 200, **shown: Any) -> Response:
+def page(template: str, *, status: int = 200, **shown: Any) -> Response:
+    """A page, with who looks at it."""
     me = caller() if knows_caller() else None
     return make_response(render_template(template, me=me, csrf=csrf_token(), **shown), status)
 
 
-def _next() -> str:
+def next_address() -> str:
     """Where to go once signed in: an address of ours, whatever the link said."""
     wanted = request.values.get("next", "")
     parts = urlsplit(wanted)
