@@ -67,7 +67,11 @@ def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str
     """
     credentials.take_turn_elsewhere(platform, actor.address or "")
     browser = tokens.new_session()
-    url = client.authorization_url(Secrets.of(browser))
+    try:
+        url = client.authorization_url(Secrets.of(browser))
+    except OidcError as error:
+        _write_refusal(platform, client.provider, actor, error, is_link=session_id is not None)
+        raise
     with platform.database.transaction() as session:
         queries.add_begun_sign_in(
             session,
@@ -89,7 +93,9 @@ def end(platform: Platform, client: Client, actor: Actor, *, browser: str, answe
         claims = client.claims(answer, Secrets.of(browser))
         return _ended(platform, client.provider, actor, begun, claims, user_agent)
     except (OidcError, AccountError) as error:
-        _write_refusal(platform, client.provider, actor, begun, error)
+        _write_refusal(
+            platform, client.provider, actor, error, is_link=begun is not None and begun.session_id is not None
+        )
         raise
 
 
@@ -251,13 +257,13 @@ def _provider_as_actor(provider: Provider, actor: Actor) -> Actor:
 
 
 def _write_refusal(
-    platform: Platform, provider: Provider, actor: Actor, begun: BegunSignIn | None, error: OidcError | AccountError
+    platform: Platform, provider: Provider, actor: Actor, error: OidcError | AccountError, *, is_link: bool
 ) -> None:
     why = error.why if isinstance(error, OidcError) else None
     log.warning("oidc.refused", provider=provider.name, reason=type(error).__name__, why=why)
-    if begun is None and actor.user_id is None and not credentials.may_be_written(platform, actor):
+    if actor.user_id is None and not credentials.may_be_written(platform, actor):
         return
-    action = "session.create" if begun is None or begun.session_id is None else "identity.create"
+    action = "identity.create" if is_link else "session.create"
     after = {"provider": provider.name, "reason": type(error).__name__, "why": why}
     record_alone(platform, actor, Act(action, after=after, outcome=Outcome.REFUSED))
 

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
@@ -94,7 +95,8 @@ class Client:
         auth = ClientAuth(encoded(self.provider.client_id), encoded(self.provider.client_secret), method)
         url, headers, body = auth.prepare("POST", metadata["token_endpoint"], headers, body)
         tokens = fetch(url, body=body, headers=headers)
-        if not all(isinstance(tokens.get(name), str) for name in ("id_token", "access_token", "token_type")):
+        are_texts = all(isinstance(tokens.get(name), str) for name in ("id_token", "access_token", "token_type"))
+        if not are_texts or tokens["token_type"].lower() != "bearer":
             raise Untrusted("the answer of the token endpoint")
         return tokens
 
@@ -106,12 +108,22 @@ class Client:
         raise Untrusted("the token endpoint takes no client_secret")
 
     def _verified(self, token: str, nonce: str, access_token: str) -> dict[str, Any]:
-        said = {"issuer": self.provider.issuer, "client_id": self.provider.client_id, "nonce": nonce}
+        verify = partial(
+            id_tokens.verify,
+            token,
+            issuer=self.provider.issuer,
+            client_id=self.provider.client_id,
+            nonce=nonce,
+            access_token=access_token,
+        )
         try:
-            claims = id_tokens.verify(token, self._keys.get(), **said, access_token=access_token)
+            return verify(self._keys.get())
         except UnknownKey:
-            claims = id_tokens.verify(token, self._keys.get(_PAUSE_SECONDS), **said, access_token=access_token)
-        return dict(claims)
+            with_newer_keys = self._keys.get(_PAUSE_SECONDS)
+        try:
+            return verify(with_newer_keys)
+        except UnknownKey as error:
+            raise Untrusted(error.why) from error
 
     def _completed(self, claims: dict[str, Any], access_token: str) -> dict[str, Any]:
         """The claims with those that a provider keeps for its userinfo endpoint, which never contradicts the token."""

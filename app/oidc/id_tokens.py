@@ -12,7 +12,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
 
-from app.oidc.domain import Untrusted
+from app.oidc.domain import OidcError, Untrusted
 
 #: The algorithms that are believed, and the type of key of each. A provider that names another one is not asked what it
 #: thinks of it.
@@ -26,12 +26,17 @@ _MOST_KEYS: Final = 100
 _LONGEST_SUBJECT: Final = 255
 
 
-class UnknownKey(Untrusted):
-    """What the provider has answered cannot be trusted, so nobody was signed in."""
+class UnknownKey(OidcError):
+    """The key of an ID token is none of those that are known of the provider."""
 
 
 class _Registry(jws.JWSRegistry):
-    """The library's, which warns of EdDSA's name since RFC 9864 gave each curve its own; providers go on using it."""
+    """The library's, which warns of EdDSA's name since RFC 9864 gave each curve its own; providers go on using it.
+
+    Chains of certificates in a header are longer than the library expects, and nobody looks at them here.
+    """
+
+    max_header_length = 16_384
 
     def get_alg(self, name: str) -> JWSAlgModel:
         """An algorithm that is believed."""
@@ -52,7 +57,9 @@ def import_keys(document: dict[str, Any]) -> list[Key]:
     return [key for entry in entries if (key := _imported(entry)) is not None]
 
 
-def verify(token: str, keys: Sequence[Key], *, issuer: str, client_id: str, nonce: str, access_token: str) -> Any:
+def verify(
+    token: str, keys: Sequence[Key], *, issuer: str, client_id: str, nonce: str, access_token: str
+) -> dict[str, Any]:
     """The claims of a token. Raises Untrusted, and UnknownKey where newer keys might tell."""
     try:
         signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
@@ -72,7 +79,7 @@ def verify(token: str, keys: Sequence[Key], *, issuer: str, client_id: str, nonc
         raise Untrusted(f"the ID token: {type(error).__name__} {_claim_of(error)}".rstrip()) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Untrusted("the ID token is none") from error
-    return claims
+    return dict(claims)
 
 
 def _imported(entry: object) -> Key | None:
@@ -83,7 +90,7 @@ def _imported(entry: object) -> Key | None:
         if entry["kty"] == "RSA" and _bits(entry["n"]) < _LEAST_RSA_BITS:
             return None
         key = JWKRegistry.import_key(entry)
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return None if key.is_private else key
 
@@ -106,7 +113,7 @@ def _key_of(header: dict[str, Any], keys: Sequence[Key]) -> Key:
     fitting = [key for key in keys if key.key_type == kind and key.get("alg") in {None, header["alg"]}]
     named = [key for key in fitting if kid is None or key.get("kid") == kid]
     if not named:
-        raise UnknownKey("the key of the ID token is not the provider's")
+        raise UnknownKey("the key of the ID token")
     if len(named) > 1:
         raise Untrusted("the ID token does not say which key has signed it")
     return named[0]
