@@ -61,8 +61,8 @@ def _answered(url: str, body: str | None, headers: dict[str, str]) -> tuple[HTTP
         ending.start()
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET" if body is None else "POST", target, body, headers)
-        response = connection.getresponse()
-        content = response.read(LARGEST_BYTES + 1)
+        with connection.getresponse() as response:
+            content = response.read(LARGEST_BYTES + 1)
         if not ending.is_alive():
             raise TimeoutError
         return response, content

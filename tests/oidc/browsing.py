@@ -22,7 +22,7 @@ class Browser:
 
     def get(self, path: str, **query: Any) -> TestResponse:
         """Look at a page."""
-        return self.client.get(path, query_string=query, base_url=BASE)
+        return self.client.get(path, query_string=query or None, base_url=BASE)
 
     def post(self, path: str, **fields: Any) -> TestResponse:
         """Send a form."""

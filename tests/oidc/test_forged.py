@@ -283,7 +283,7 @@ TOKENS: Final[dict[str, tuple[str, Callable[[Issuer], None]]]] = {
     "no token": ("DecodeError", fixed("token")),
     "token that is encrypted": ("DecodeError", fixed("a.b.c.d.e")),
     "token that is empty": ("DecodeError", fixed("")),
-    "header that is no JSON": ("DecodeError", fixed("e30x.e30.e30")),
+    "header that is no JSON": ("DecodeError", fixed("Zm9v.e30.e30")),
 }
 
 
