@@ -103,7 +103,7 @@ def _secret(name: str, file: str, beside: Path) -> str:
     try:
         return _text(path.read_text().strip())
     except (OSError, ValueError):
-        raise ValueError(f"{name}.client_secret_file names {path}, which has no secret to be read") from None
+        raise ValueError(f"{name}.client_secret_file names a file that has no secret to be read") from None
 
 
 def _text(value: object) -> str:

@@ -320,7 +320,7 @@ class OneIdentity(MethodView):
     @rule(Scope.ACCOUNT_WRITE, action="identity.delete")
     @blueprint.response(204)
     def delete(self, identity_id: UUID) -> None:
-        """Unlink an identity. Its user's other sessions end, and they leave the groups that it brought."""
+        """Unlink an identity. Sessions that began with it end, and its user leaves the groups that it brought."""
         identities.remove(platform(), caller(), identity_id)
 
 

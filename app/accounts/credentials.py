@@ -21,7 +21,7 @@ from app.accounts.domain import (
     SignInFailed,
     TooManyAttempts,
 )
-from app.accounts.models import ApiKey, Token, User, UserSession
+from app.accounts.models import ApiKey, Identity, Token, User, UserSession
 from app.audit.domain import Act, Actor, Outcome, Via
 from app.audit.service import record, record_alone
 from app.identity import new_id
@@ -112,10 +112,10 @@ def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user
 
 
 def begin_session(
-    session: Session, user: User, actor: Actor, *, user_agent: str, provider: str | None = None
+    session: Session, user: User, actor: Actor, *, user_agent: str, identity: Identity | None = None
 ) -> SignedIn:
-    """Sign a user in, in the caller's transaction: who they are was proved before, to a provider where one is named.
-    The oldest sessions make room.
+    """Sign a user in, in the caller's transaction: who they are was proved before, elsewhere where an identity is
+    given, with which the session ends. The oldest sessions make room.
     """
     now = queries.now(session)
     queries.end_oldest_sessions(session, user.id, but=_MOST_SESSIONS - 1)
@@ -128,6 +128,7 @@ def begin_session(
         last_seen_at=now,
         expires_at=now + ABSOLUTE,
         is_to_rotate=False,
+        identity_id=None if identity is None else identity.id,
     )
     user.last_sign_in_at = now
     token = tokens.new_session()
@@ -135,7 +136,9 @@ def begin_session(
     session.flush()
     session.add(Token(digest=tokens.digest_of(token), session_id=begun.id))
     known = Actor(user.id, user.email, Via.SESSION, begun.id, actor.address, actor.correlation_id)
-    record(session, known, Act("session.create", begun.id, after=None if provider is None else {"provider": provider}))
+    record(
+        session, known, Act("session.create", begun.id, after=None if identity is None else {"issuer": identity.issuer})
+    )
     return SignedIn(begun, token, user)
 
 

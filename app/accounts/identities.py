@@ -119,8 +119,8 @@ def add(platform: Platform, actor: Actor, user_id: UUID, *, issuer: str, subject
 
 
 def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
-    """Unlink an identity; others' are not there, but for administrators. Whatever it let in ends with it: sessions but
-    the one that asks, and groups that it brought. Raises NotFound and LastWayIn.
+    """Unlink an identity; others' are not there, but for administrators. What it gave goes with it: sessions that
+    began with it, and groups that it brought. Raises NotFound and LastWayIn.
     """
     with platform.database.transaction() as session:
         seen = session.get(Identity, identity_id)
@@ -137,7 +137,6 @@ def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
         record(session, principal.actor, Act("identity.delete", identity_id, before=_state(found)))
         if all(one.issuer != found.issuer for one in others):
             _move(session, principal.actor, user, found.issuer, [])
-        queries.end_sessions(session, user.id, but=principal.actor.credential_id)
 
 
 def _check_begun(begun: BegunSignIn | None, client: Client, actor: Actor) -> None:
@@ -164,15 +163,15 @@ def _ended(
 
 def _signed_in(platform: Platform, provider: Provider, actor: Actor, claims: Claims, user_agent: str) -> SignedIn:
     with platform.database.transaction() as session:
-        user = _known(session, provider, claims) or _joined(session, provider, actor, claims)
+        user, identity = _known(session, provider, claims) or _joined(session, provider, actor, claims)
         _set_groups(session, provider, actor, user, claims)
         if _is_let_in(provider, claims):
-            return credentials.begin_session(session, user, actor, user_agent=user_agent, provider=provider.name)
+            return credentials.begin_session(session, user, actor, user_agent=user_agent, identity=identity)
     # Not before the groups are committed: who is let in no more must not keep them.
     raise GroupMissing
 
 
-def _known(session: Session, provider: Provider, claims: Claims) -> User | None:
+def _known(session: Session, provider: Provider, claims: Claims) -> tuple[User, Identity] | None:
     """The user whose identity it is, locked."""
     seen = queries.identity(session, provider.issuer, claims.subject)
     if seen is None:
@@ -184,10 +183,10 @@ def _known(session: Session, provider: Provider, claims: Claims) -> User | None:
     if not user.enabled:
         raise UserDisabled
     found.last_used_at = queries.now(session)
-    return user
+    return user, found
 
 
-def _joined(session: Session, provider: Provider, actor: Actor, claims: Claims) -> User:
+def _joined(session: Session, provider: Provider, actor: Actor, claims: Claims) -> tuple[User, Identity]:
     """A new user, where the provider's settings have it."""
     if not provider.may_join:
         raise UnknownIdentity
@@ -201,7 +200,7 @@ def _joined(session: Session, provider: Provider, actor: Actor, claims: Claims) 
     user = people.add_user(session, by, email=claims.email, name=name, role=Role.DEV, password=None)
     made = _added(session, by, user.id, provider.issuer, claims.subject)
     made.last_used_at = made.created_at
-    return user
+    return user, made
 
 
 def _link(platform: Platform, provider: Provider, actor: Actor, claims: Claims) -> None:

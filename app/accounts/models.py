@@ -99,6 +99,8 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
     is_to_rotate: Mapped[bool] = mapped_column(server_default=text("false"))
     """Its user's rights have changed: it gets another name with the next request."""
+    identity_id: Mapped[UUID | None] = mapped_column(ForeignKey("identities.id", ondelete="CASCADE"), index=True)
+    """What it began with, and ends with; none where that was a password."""
 
 
 class ApiKey(Base):

@@ -217,6 +217,8 @@ def _verified_email(claims: dict[str, Any]) -> str | None:
 
 
 def _is_endpoint(address: str, *, is_local: bool) -> bool:
+    if not (address.isascii() and address.isprintable()) or " " in address:
+        return False
     try:
         return is_protected(address) and (is_local or urlsplit(address).scheme == "https")
     except ValueError:

@@ -28,6 +28,10 @@ CREATE TABLE begun_sign_ins (
 );
 CREATE INDEX ix_begun_sign_ins_session_id ON begun_sign_ins (session_id);
 
+ALTER TABLE sessions ADD COLUMN identity_id uuid
+    CONSTRAINT fk_sessions_identity_id REFERENCES identities (id) ON DELETE CASCADE;
+CREATE INDEX ix_sessions_identity_id ON sessions (identity_id);
+
 ALTER TABLE memberships ADD COLUMN issuer text;
 COMMENT ON COLUMN memberships.issuer IS 'whose claim it follows; null where somebody here has made it';
 """
@@ -39,5 +43,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("ALTER TABLE memberships DROP COLUMN issuer")
+    op.execute("ALTER TABLE sessions DROP COLUMN identity_id")
     op.execute("DROP TABLE begun_sign_ins")
     op.execute("DROP TABLE identities")

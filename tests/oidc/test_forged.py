@@ -436,6 +436,7 @@ PROVIDERS: Final[dict[str, tuple[str, Callable[[Issuer], None]]]] = {
     "discovery that is not there": ("Untrusted", answering(DISCOVERY, Answered({}, 404))),
     "sign-in without https": ("Untrusted", describing(authorization_endpoint="http://elsewhere.example.org/")),
     "sign-in that is a script": ("Untrusted", describing(authorization_endpoint="javascript:alert(1)")),
+    "sign-in of more than one line": ("Untrusted", describing(authorization_endpoint="https://a.example\r\nX: y")),
     "token endpoint without https": ("Untrusted", describing(token_endpoint="http://elsewhere.example.org/")),
     "token endpoint that is a file": ("Untrusted", describing(token_endpoint="file:///etc/passwd")),
     "token endpoint that is no address": ("Untrusted", describing(token_endpoint="http://[")),
