@@ -202,8 +202,8 @@ class IdentityCreate(WireSchema):
     issuer = Plain(required=True, metadata={"description": "Of a provider in the settings, to the letter."})
     subject = Plain(
         required=True,
-        validate=validate.Regexp(r"^[\x20-\x7e]{1,255}\Z", error="A subject has 1 to 255 characters of ASCII."),
-        metadata={"description": "What the provider calls them in `sub`."},
+        validate=validate.Regexp(r"^[ -~]{1,255}\Z", error="A subject has 1 to 255 characters of ASCII."),
+        metadata={"description": "What the provider calls them in `sub`.", "pattern": "^[ -~]{1,255}$"},
     )
 
 

@@ -101,7 +101,7 @@ class Client:
         return tokens
 
     def _authentication(self, metadata: dict[str, Any]) -> str:
-        offered = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        offered = _listed(metadata, "token_endpoint_auth_methods_supported", "client_secret_basic")
         for method in ("client_secret_basic", "client_secret_post"):
             if method in offered:
                 return method
@@ -166,7 +166,7 @@ class Client:
                 continue
             if not isinstance(address, str) or not _is_endpoint(address, is_local=is_local):
                 raise Untrusted(f"the {name} of the discovery document")
-        if "S256" not in metadata.get("code_challenge_methods_supported", ["S256"]):
+        if "S256" not in _listed(metadata, "code_challenge_methods_supported", "S256"):
             raise Untrusted("the provider does not do PKCE with S256")
         return metadata
 
@@ -214,6 +214,14 @@ def _verified_email(claims: dict[str, Any]) -> str | None:
     if not isinstance(email, str) or not EMAIL.fullmatch(email) or not email.isprintable():
         return None
     return email.lower() if claims.get("email_verified") is True else None
+
+
+def _listed(metadata: dict[str, Any], name: str, otherwise: str) -> list[Any]:
+    """What a provider says that it does; `otherwise` where it says nothing."""
+    found = metadata.get(name, [otherwise])
+    if not isinstance(found, list):
+        raise Untrusted(f"the {name} of the discovery document")
+    return found
 
 
 def _is_endpoint(address: str, *, is_local: bool) -> bool:

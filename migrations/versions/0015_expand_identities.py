@@ -15,7 +15,7 @@ CREATE TABLE identities (
     subject      text NOT NULL,
     created_at   timestamptz NOT NULL,
     last_used_at timestamptz,
-    CONSTRAINT uq_identities_issuer UNIQUE (issuer, subject)
+    CONSTRAINT uq_identities_issuer_subject UNIQUE (issuer, subject)
 );
 CREATE INDEX ix_identities_user_id ON identities (user_id);
 

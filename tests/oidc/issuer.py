@@ -19,6 +19,9 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 CLIENT_ID = "kiln"
 CLIENT_SECRET = "a secret: of the client's/+"
 
+#: Both as a form has them, joined by a colon (RFC 6749, section 2.3.1).
+BASIC = f"Basic {base64.b64encode(b'kiln:a+secret%3A+of+the+client%27s%2F%2B').decode()}"
+
 Claims = dict[str, Any]
 
 
@@ -139,11 +142,11 @@ class Issuer:
         }
 
     def _token(self, headers: Any, form: dict[str, list[str]]) -> Answered:
-        known = base64.b64encode(b"kiln:a+secret%3A+of+the+client%27s%2F%2B").decode()
+        is_known = headers["Authorization"] == BASIC or form.get("client_secret") == [CLIENT_SECRET]
         granted = self.granted.pop(form["code"][0], None)
         verifier = form["code_verifier"][0].encode()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
-        if headers["Authorization"] != f"Basic {known}":
+        if not is_known:
             return Answered({"error": "invalid_client"}, 401)
         if granted is None or challenge != granted.challenge or form["redirect_uri"] != [granted.redirect_uri]:
             return Answered({"error": "invalid_grant"}, 400)

@@ -443,6 +443,11 @@ PROVIDERS: Final[dict[str, tuple[str, Callable[[Issuer], None]]]] = {
     "token endpoint with a name in it": ("Untrusted", describing(token_endpoint="https://a@elsewhere.example.org/")),
     "no token endpoint": ("Untrusted", describing(token_endpoint=None)),
     "no keys": ("Untrusted", describing(jwks_uri=None)),
+    "PKCE that is no list": ("Untrusted", describing(code_challenge_methods_supported="S256")),
+    "ways to prove ourselves that are no list": (
+        "Untrusted",
+        describing(token_endpoint_auth_methods_supported="client_secret_basic"),
+    ),
     "plain PKCE alone": ("Untrusted", describing(code_challenge_methods_supported=["plain"])),
     "token endpoint that is elsewhere": ("Untrusted", answering("/token", Answered({}, 307, ELSEWHERE))),
     "token endpoint that refuses": ("Untrusted", answering("/token", Answered({"error": "invalid_grant"}, 400))),

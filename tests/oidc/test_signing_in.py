@@ -187,6 +187,11 @@ def test_claims_that_a_provider_keeps_for_its_userinfo_are_fetched(browser: Brow
     assert (browser.me()["email"], browser.me()["name"]) == ("ada@example.org", "Ada L.")
 
 
+def test_a_secret_is_posted_where_a_provider_wants_it_so(browser: Browser, issuer: Issuer) -> None:
+    issuer.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"]}
+    assert browser.sign_in_at(issuer).status_code == 303
+
+
 def test_a_provider_that_takes_no_secret_gets_none(browser: Browser, issuer: Issuer) -> None:
     issuer.metadata = {"token_endpoint_auth_methods_supported": ["private_key_jwt"]}
     assert browser.sign_in_at(issuer).status_code == 401
