@@ -477,6 +477,16 @@ PROVIDERS: Final[dict[str, tuple[str, Callable[[Issuer], None]]]] = {
 }
 
 
+#: How it is said why, where something else would have refused it as well.
+WHY: Final = {
+    "discovery that is elsewhere": "302 from",
+    "discovery that is too large": "more than",
+    "token endpoint that is elsewhere": "307 from",
+    "token endpoint that answers too much": "more than",
+    "keys that are elsewhere": "301 from",
+}
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_provider_that_does_not_do_as_it_should_lets_nobody_in(case: Case, name: str) -> None:
     reason, change = PROVIDERS[name]
@@ -490,6 +500,7 @@ def test_a_provider_that_does_not_do_as_it_should_lets_nobody_in(case: Case, nam
         return case.come_back()
 
     assert assert_refused(case, go) == reason
+    assert refusals(case.rows)[-1][1]["why"].startswith(WHY.get(name, ""))
 
 
 def test_a_provider_that_drips_is_hung_up_on(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
