@@ -5,6 +5,7 @@ from flask import Flask
 from app.accounts import api as accounts
 from app.accounts.guard import guard_routes
 from app.audit import api as audit
+from app.console import oidc as providers
 from app.console import rooms as console
 from app.environments import api as environments
 from app.environments.domain import LARGEST_BYTES
@@ -17,6 +18,7 @@ from app.http.bodies import OrjsonProvider
 from app.http.correlation import correlate_requests
 from app.http.origins import refuse_foreigners
 from app.http.problems import answer_as, answer_with_problems
+from app.oidc.client import clients
 from app.operations import api as operations
 from app.operations import health
 from app.operations.flower import door as flower
@@ -34,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
     platform = Platform.of(settings, process="web")
     app.extensions["kiln"] = platform
     app.extensions["kiln.waiters"] = Waiters(platform.database, most=settings.web_waiters)
+    app.extensions["kiln.oidc"] = clients(settings)
     app.json = OrjsonProvider(app)
     texts = max(settings.max_source_bytes, LARGEST_BYTES)
     largest = max(texts * 6, settings.max_wasm_bytes * 4 // 3, settings.max_input_bytes)
@@ -50,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(console.blueprint)
+    app.register_blueprint(providers.blueprint)
     app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)

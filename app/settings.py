@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from app.addresses import embedded_url
+from app.providers import LOOPBACK, Provider, is_protected, read_providers
 
 PREFIX = "KILN_"
 
 #: What an e-mail address looks like: who may have it is for those to say who deliver to it.
 EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
-#: What a server that listens on loopback is called.
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 ANY_HOST = frozenset({"*"})
 
 
@@ -232,12 +231,24 @@ class Settings:
         _switch,
         "Whether developers register functions, and change or delete their own.",
     )
+    oidc_providers: tuple[Provider, ...] = _setting(
+        "KILN_OIDC_PROVIDERS",
+        "",
+        read_providers,
+        "A TOML file of the providers of OpenID Connect that people may sign in with, a table for each.",
+    )
     embedded: bool = field(default=True)
 
     @property
     def is_https(self) -> bool:
         """Whether people reach Kiln over https."""
         return (self.public_url or "").startswith("https://")
+
+    @property
+    def base_url(self) -> str:
+        """Where this installation is, as far as it knows: on loopback, where nothing else was said."""
+        host = f"[{self.bind}]" if ":" in self.bind else self.bind
+        return self.public_url or f"http://{host}:{self.port}"
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -267,7 +278,13 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         path = values["home"] / "master.key"
         made = base64.b64encode(secrets.token_bytes(_MASTER_KEY_BYTES)).decode()
         values["master_keys"] = _parsed(str(path), _kept(path, made).strip() or "nothing", _master_keys)
-    return Settings(**values)
+    values["oidc_providers"] = values["oidc_providers"] or ()
+    settings = Settings(**values)
+    if settings.oidc_providers and not is_protected(settings.base_url):
+        raise InvalidSettings(
+            "KILN_OIDC_PROVIDERS needs KILN_PUBLIC_URL with https, which providers send people back to"
+        )
+    return settings
 
 
 def _parsed(variable: str, value: str, parse: Callable[[str], Any]) -> Any:

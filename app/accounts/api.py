@@ -1,4 +1,4 @@
-"""`/users`, `/groups`, `/me`, `/sessions`, `/api-keys`: people, and what lets them in."""
+"""`/users`, `/groups`, `/me`, `/sessions`, `/identities`, `/api-keys`: people, and what lets them in."""
 
 from typing import Any
 from uuid import UUID
@@ -6,13 +6,16 @@ from uuid import UUID
 from flask import Response, jsonify, make_response, request, url_for
 from flask.views import MethodView
 
-from app.accounts import credentials, domain, people
+from app.accounts import credentials, domain, identities, people
 from app.accounts.guard import actor, caller, csrf_token, csrf_token_of, delete_cookie, set_cookie
 from app.accounts.schemas import (
     GroupCreate,
     GroupPage,
     GroupRead,
     GroupWrite,
+    IdentityCreate,
+    IdentityPage,
+    IdentityRead,
     KeyCreate,
     KeyMade,
     KeyPage,
@@ -23,6 +26,7 @@ from app.accounts.schemas import (
     OfUser,
     OwnRead,
     OwnWrite,
+    ProviderPage,
     SessionBegun,
     SessionPage,
     SignIn,
@@ -31,6 +35,7 @@ from app.accounts.schemas import (
     UserRead,
     UserWrite,
     as_group,
+    as_identity,
     as_key,
     as_session,
     as_user,
@@ -52,6 +57,8 @@ PROBLEMS = {
     domain.UnknownReference: "unknown_reference",
     domain.EmailTaken: "email_taken",
     domain.GroupNameTaken: "name_taken",
+    domain.IdentityTaken: "identity_taken",
+    domain.LastWayIn: "last_way_in",
     domain.LastAdministrator: "last_administrator",
     domain.PasswordRefused: "password_refused",
     domain.WrongPassword: "wrong_password",
@@ -271,6 +278,50 @@ class OneSession(MethodView):
     def delete(self, session_id: UUID) -> Response:
         """End a session."""
         return _ended(session_id)
+
+
+@blueprint.route("/oidc/providers")
+class Providers(MethodView):
+    """Where people may sign in, too."""
+
+    @rule(is_open=True)
+    @blueprint.doc(security=[])
+    @blueprint.response(200, ProviderPage)
+    def get(self) -> dict[str, Any]:
+        """List the providers that the settings name. A browser signs in at `/oidc/{name}/sign-in`."""
+        return {"items": platform().settings.oidc_providers, "next_cursor": None}
+
+
+@blueprint.route("/identities")
+class Identities(MethodView):
+    """Who somebody is elsewhere."""
+
+    @rule(Scope.ACCOUNT_READ)
+    @blueprint.arguments(OfUser, location="query")
+    @blueprint.response(200, IdentityPage)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List one's identities, newest first."""
+        found = identities.identities(platform(), _whose(query))
+        return {"items": [as_identity(one) for one in found], "next_cursor": None}
+
+    @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="identity.create")
+    @blueprint.arguments(IdentityCreate)
+    @blueprint.response(201, IdentityRead)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Say who a user is elsewhere. They link their own in the console, where they prove it."""
+        made = identities.add(platform(), actor(), body["user_id"], issuer=body["issuer"], subject=body["subject"])
+        return as_identity(made), 201
+
+
+@blueprint.route("/identities/<id:identity_id>")
+class OneIdentity(MethodView):
+    """One identity."""
+
+    @rule(Scope.ACCOUNT_WRITE, action="identity.delete")
+    @blueprint.response(204)
+    def delete(self, identity_id: UUID) -> None:
+        """Unlink an identity. Sessions that began with it end, and its user leaves the groups that it brought."""
+        identities.remove(platform(), caller(), identity_id)
 
 
 @blueprint.route("/api-keys")

@@ -22,7 +22,7 @@ from app.accounts.domain import (
     SignInFailed,
     TooManyAttempts,
 )
-from app.accounts.models import ApiKey, Token, User, UserSession
+from app.accounts.models import ApiKey, Identity, Token, User, UserSession
 from app.audit.domain import Act, Actor, Outcome, Via
 from app.audit.service import record, record_alone
 from app.identity import new_id
@@ -112,8 +112,12 @@ def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user
         return begin_session(session, found, actor, user_agent=user_agent)
 
 
-def begin_session(session: Session, user: User, actor: Actor, *, user_agent: str) -> SignedIn:
-    """Sign a user in, in the caller's transaction: who they are was proved before. The oldest sessions make room."""
+def begin_session(
+    session: Session, user: User, actor: Actor, *, user_agent: str, identity: Identity | None = None
+) -> SignedIn:
+    """Sign a user in, in the caller's transaction: who they are was proved before, elsewhere where an identity is
+    given, with which the session ends. The oldest sessions make room.
+    """
     now = queries.now(session)
     queries.end_oldest_sessions(session, user.id, but=_MOST_SESSIONS - 1)
     begun = UserSession(
@@ -125,6 +129,7 @@ def begin_session(session: Session, user: User, actor: Actor, *, user_agent: str
         last_seen_at=now,
         expires_at=now + ABSOLUTE,
         is_to_rotate=False,
+        identity_id=None if identity is None else identity.id,
     )
     user.last_sign_in_at = now
     token = tokens.new_session()
@@ -132,7 +137,9 @@ def begin_session(session: Session, user: User, actor: Actor, *, user_agent: str
     session.flush()
     session.add(Token(digest=tokens.digest_of(token), session_id=begun.id))
     known = Actor(user.id, user.email, Via.SESSION, begun.id, actor.address, actor.correlation_id)
-    record(session, known, Act("session.create", begun.id))
+    record(
+        session, known, Act("session.create", begun.id, after=None if identity is None else {"issuer": identity.issuer})
+    )
     return SignedIn(begun, token, user)
 
 
@@ -157,7 +164,7 @@ def end_session(platform: Platform, principal: Principal, session_id: UUID) -> N
     """Sign out. Others' sessions are not there, but for administrators."""
     with platform.database.transaction() as session:
         found = session.get(UserSession, session_id, with_for_update=True)
-        if found is None or not _is_theirs(principal, found.user_id):
+        if found is None or not is_theirs(principal, found.user_id):
             raise NotFound
         session.delete(found)
         record(session, principal.actor, Act("session.delete", session_id, before={"userId": found.user_id}))
@@ -207,7 +214,7 @@ def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
     """One key; others' are not there, but for administrators."""
     with platform.database.reading() as session:
         found = session.get(ApiKey, key_id)
-        if found is None or not _is_theirs(principal, found.user_id):
+        if found is None or not is_theirs(principal, found.user_id):
             raise NotFound
         return found
 
@@ -231,7 +238,7 @@ def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
     """End a key at once."""
     with platform.database.transaction() as session:
         found = queries.lock_api_key(session, key_id)
-        if found is None or not _is_theirs(principal, found.user_id):
+        if found is None or not is_theirs(principal, found.user_id):
             raise NotFound
         session.delete(found)
         record(session, principal.actor, Act("api_key.delete", key_id, before=_state(found)))
@@ -255,6 +262,14 @@ def _take_turn(platform: Platform, email: str, address: str) -> None:
                 raise TooManyAttempts(ceil(wait))
 
 
+def take_turn_elsewhere(platform: Platform, address: str) -> None:
+    """The same for who is sent to a provider, each of whom is remembered until they come back."""
+    with platform.database.statement() as connection:
+        wait = queries.take_turn(connection, f"sign-in elsewhere from {address}", every=_ADDRESS[0], burst=_ADDRESS[1])
+    if wait > 0:
+        raise TooManyAttempts(ceil(wait))
+
+
 def may_be_written(platform: Platform, stranger: Actor) -> bool:
     """Whether one more refusal of a stranger may be written: they must not fill the database."""
     name = f"refusal of {stranger.address}"
@@ -273,7 +288,8 @@ def _scopes(names: tuple[str, ...]) -> frozenset[Scope]:
     return frozenset(scope for scope in Scope if scope in names)
 
 
-def _is_theirs(principal: Principal, user_id: UUID) -> bool:
+def is_theirs(principal: Principal, user_id: UUID) -> bool:
+    """Whether what lets a user in is there for somebody to see and to end."""
     return principal.is_admin or principal.user_id == user_id
 
 

@@ -87,7 +87,7 @@ class NotFound(AccountError):
 class UnknownReference(AccountError):
     """The request names a user or a group that does not exist."""
 
-    def __init__(self, kind: str, missing: UUID, pointer: str) -> None:
+    def __init__(self, kind: str, missing: UUID | str, pointer: str) -> None:
         super().__init__(f"there is no {kind} {missing}")
         self.pointer = pointer
 
@@ -140,6 +140,42 @@ class TooManyAttempts(AccountError):
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__("too many attempts to sign in; nobody is locked out, so wait and try again")
         self.retry_after_seconds = retry_after_seconds
+
+
+class IdentityTaken(AccountError):
+    """This identity is another user's."""
+
+
+class LastWayIn(AccountError):
+    """Without a password this identity is the last way into your account, so it stays."""
+
+
+class IdentityRefused(AccountError):
+    """Somebody has proved who they are elsewhere, and is not let in here."""
+
+
+class BegunElsewhere(IdentityRefused):
+    """This sign-in has ended, or was begun in another browser or session. Begin it again."""
+
+
+class UnknownIdentity(IdentityRefused):
+    """Nobody is known here by this identity. Sign in and link it to your account, or ask an administrator for one."""
+
+
+class EmailUnverified(IdentityRefused):
+    """The provider does not say that your e-mail address is yours, which a new account needs."""
+
+
+class EmailOfAnother(IdentityRefused):
+    """There is an account with your e-mail address. Sign in to it as before, and link this identity on its page."""
+
+
+class UserDisabled(IdentityRefused):
+    """Your account is disabled. Ask an administrator."""
+
+
+class GroupMissing(IdentityRefused):
+    """You are in none of the provider's groups that are let in here."""
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

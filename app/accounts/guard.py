@@ -187,9 +187,10 @@ def _check_page(rule: Rule) -> None:
 def _rename(response: Response) -> Response:
     """Send a session's other name, if it is to have one and has not just been ended."""
     found: Caller | None = g.get("caller")
-    if found is not None and found.is_to_rotate and found.session_id is not None:
+    is_set = any(sent.startswith(f"{cookie_name()}=") for sent in response.headers.getlist("Set-Cookie"))
+    if found is not None and found.is_to_rotate and found.session_id is not None and not is_set:
         token = credentials.renew(platform(), found.session_id)
-        if token is not None and not response.headers.get("Set-Cookie"):
+        if token is not None:
             set_cookie(response, token)
     return response
 

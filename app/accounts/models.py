@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -53,6 +53,36 @@ class Membership(Base):
     group_id: Mapped[UUID] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    issuer: Mapped[str | None] = mapped_column(Text)
+    """Whose claim it follows; none where somebody here has made it."""
+
+
+class Identity(Base):
+    """Who a user is elsewhere: a provider's issuer and what it calls them, which it gives to nobody else."""
+
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    issuer: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class BegunSignIn(Base):
+    """A browser that was sent to a provider: the digest of what it keeps meanwhile. One that was sent to link an
+    identity is a session's.
+    """
+
+    __tablename__ = "begun_sign_ins"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    provider: Mapped[str] = mapped_column(Text)
+    next_address: Mapped[str] = mapped_column(Text)
+    session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class UserSession(Base):
@@ -69,6 +99,8 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
     is_to_rotate: Mapped[bool] = mapped_column(server_default=text("false"))
     """Its user's rights have changed: it gets another name with the next request."""
+    identity_id: Mapped[UUID | None] = mapped_column(ForeignKey("identities.id", ondelete="CASCADE"), index=True)
+    """What it began with, and ends with; none where that was a password."""
 
 
 class ApiKey(Base):

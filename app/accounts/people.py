@@ -41,11 +41,16 @@ def create_user(platform: Platform, actor: Actor, *, email: str, name: str, role
     hashed = None if password is None else _hashed(password, email, name)
     try:
         with platform.database.transaction() as session:
-            user = queries.add_user(session, email=email, name=name, role=role, password=hashed)
-            record(session, actor, Act("user.create", user.id, after=_state(user)))
-            return Person(user, [])
+            return Person(add_user(session, actor, email=email, name=name, role=role, password=hashed), [])
     except IntegrityError as error:
         raise EmailTaken(email) from error
+
+
+def add_user(session: Session, actor: Actor, *, email: str, name: str, role: Role, password: str | None) -> User:
+    """Make an account in the caller's transaction, with the hash of a password."""
+    user = queries.add_user(session, email=email, name=name, role=role, password=password)
+    record(session, actor, Act("user.create", user.id, after=_state(user)))
+    return user
 
 
 def user(platform: Platform, user_id: UUID) -> Person:

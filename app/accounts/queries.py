@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
 from app.accounts.domain import Principal
-from app.accounts.models import ApiKey, Group, Membership, Token, User, UserSession
+from app.accounts.models import ApiKey, BegunSignIn, Group, Identity, Membership, Token, User, UserSession
 from app.accounts.tokens import digest_of, hint_of
 from app.identity import new_id
 from app.rules import Role, Scope
@@ -77,6 +77,9 @@ WITH sessions_gone AS (
 )
 DELETE FROM tokens WHERE replaced_until < now()
 """
+
+#: Sign-ins that were begun with a provider and not ended in time.
+FORGET_BEGUN = "DELETE FROM begun_sign_ins WHERE expires_at < now()"
 
 
 #: Everybody, among those who may see something.
@@ -144,9 +147,10 @@ def take_turn(connection: Connection, name: str, *, every: timedelta, burst: int
 
 
 def forget_ended(connection: Connection, *, idle: timedelta) -> None:
-    """Delete sessions, keys and throttles that say nothing any more."""
+    """Delete sessions, keys, begun sign-ins and throttles that say nothing any more."""
     connection.exec_driver_sql(FORGET_ENDED, {"idle": idle})
     connection.exec_driver_sql(FORGET_TURNS)
+    connection.exec_driver_sql(FORGET_BEGUN)
 
 
 def now(session: Session) -> datetime:
@@ -231,10 +235,42 @@ def members(session: Session, group_id: UUID, *, before: UUID | None, limit: int
 
 
 def join(session: Session, group_id: UUID, user_id: UUID) -> bool:
-    """Put a user into a group; answers whether they were not in it."""
+    """Put a user into a group; answers whether they were not in it by somebody's hand. Where a provider had put them,
+    it does not take them out again.
+    """
     values = {"group_id": group_id, "user_id": user_id, "created_at": func.now()}
-    joined = insert(Membership).values(values).on_conflict_do_nothing().returning(Membership.user_id)
-    return session.execute(joined).first() is not None
+    joined = (
+        insert(Membership)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[Membership.group_id, Membership.user_id],
+            set_={"issuer": None},
+            where=Membership.issuer.is_not(None),
+        )
+    )
+    return session.execute(joined.returning(Membership.user_id)).first() is not None
+
+
+def join_by(session: Session, user_id: UUID, group_ids: Collection[UUID], issuer: str) -> Sequence[UUID]:
+    """Put a user into groups because a provider says so; answers those that they were not in."""
+    if not group_ids:
+        return []
+    rows = [{"group_id": one, "user_id": user_id, "created_at": func.now(), "issuer": issuer} for one in group_ids]
+    joined = insert(Membership).values(rows).on_conflict_do_nothing().returning(Membership.group_id)
+    return session.execute(joined).scalars().all()
+
+
+def leave_by(session: Session, user_id: UUID, issuer: str, *, but: Collection[UUID]) -> Sequence[UUID]:
+    """Take a user out of all groups but these that a provider had put them into; answers which."""
+    left = delete(Membership).where(
+        Membership.user_id == user_id, Membership.issuer == issuer, Membership.group_id.not_in(but)
+    )
+    return session.execute(left.returning(Membership.group_id)).scalars().all()
+
+
+def groups_by_name(session: Session, names: Collection[str]) -> dict[str, UUID]:
+    """Those of these groups that exist."""
+    return dict(session.execute(select(Group.name, Group.id).where(Group.name.in_(names))).tuples().all())
 
 
 def leave(session: Session, group_id: UUID, user_id: UUID) -> bool:
@@ -356,3 +392,50 @@ def first_administrator(session: Session) -> User | None:
 def lock_api_key(session: Session, key_id: UUID) -> ApiKey | None:
     """One key, for a change."""
     return session.execute(select(ApiKey).where(ApiKey.id == key_id).with_for_update()).scalar_one_or_none()
+
+
+def identity(session: Session, issuer: str, subject: str) -> Identity | None:
+    """The identity that a provider has named."""
+    statement = select(Identity).where(Identity.issuer == issuer, Identity.subject == subject)
+    return session.execute(statement).scalar_one_or_none()
+
+
+def lock_identity(session: Session, identity_id: UUID) -> Identity | None:
+    """One identity, for a change. Whoever changes it has locked its user before."""
+    statement = select(Identity).where(Identity.id == identity_id).with_for_update()
+    return session.execute(statement.execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def identities(session: Session, user_id: UUID) -> Sequence[Identity]:
+    """A user's identities, newest first."""
+    statement = select(Identity).where(Identity.user_id == user_id).order_by(Identity.id.desc())
+    return session.execute(statement).scalars().all()
+
+
+def add_identity(session: Session, user_id: UUID, issuer: str, subject: str) -> Identity:
+    """Write who a user is elsewhere."""
+    made = Identity(id=new_id(), user_id=user_id, issuer=issuer, subject=subject, created_at=now(session))
+    session.add(made)
+    session.flush()
+    return made
+
+
+def add_begun_sign_in(
+    session: Session, browser: str, *, provider: str, next_address: str, session_id: UUID | None, lasting: timedelta
+) -> None:
+    """Write that a browser was sent to a provider."""
+    session.add(
+        BegunSignIn(
+            digest=digest_of(browser),
+            provider=provider,
+            next_address=next_address,
+            session_id=session_id,
+            expires_at=now(session) + lasting,
+        )
+    )
+
+
+def take_begun_sign_in(session: Session, browser: str) -> BegunSignIn | None:
+    """What a browser has begun and not ended; whoever asks first gets it."""
+    taken = delete(BegunSignIn).where(BegunSignIn.digest == digest_of(browser), BegunSignIn.expires_at > func.now())
+    return session.execute(taken.returning(BegunSignIn)).scalar_one_or_none()

@@ -7,7 +7,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from app.accounts import passwords
 from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS
-from app.accounts.models import ApiKey, Group, UserSession
+from app.accounts.models import ApiKey, Group, Identity, UserSession
 from app.accounts.people import Person
 from app.http.cursors import PageQuery
 from app.http.wire import Plain, Switch, Time, WholeNumber, WireSchema
@@ -195,6 +195,50 @@ class KeyQuery(PageQuery, OfUser):
     """Which keys."""
 
 
+class IdentityCreate(WireSchema):
+    """Who a user is elsewhere, on an administrator's word."""
+
+    user_id = fields.UUID(required=True)
+    issuer = Plain(required=True, metadata={"description": "Of a provider in the settings, to the letter."})
+    subject = Plain(
+        required=True,
+        validate=validate.Regexp(r"^[ -~]{1,255}\Z", error="A subject has 1 to 255 characters of ASCII."),
+        metadata={"description": "What the provider calls them in `sub`.", "pattern": "^[ -~]{1,255}$"},
+    )
+
+
+class IdentityRead(WireSchema):
+    """Who a user is elsewhere."""
+
+    id = fields.UUID(required=True)
+    user_id = fields.UUID(required=True)
+    issuer = fields.String(required=True)
+    subject = fields.String(required=True)
+    created_at = Time(required=True)
+    last_used_at = Time(required=True, allow_none=True)
+
+
+class IdentityPage(WireSchema):
+    """All identities of a user: there are never more than a few."""
+
+    items = fields.List(fields.Nested(IdentityRead), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ProviderRead(WireSchema):
+    """Where one may sign in, too."""
+
+    name = fields.String(required=True)
+    label = fields.String(required=True)
+
+
+class ProviderPage(WireSchema):
+    """All providers."""
+
+    items = fields.List(fields.Nested(ProviderRead), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
 class KeyCreate(WireSchema):
     """A key to be."""
 
@@ -270,6 +314,12 @@ def as_session(session: UserSession, *, is_current: bool) -> dict[str, Any]:
     """The members of a session on the wire."""
     names = ("id", "user_id", "address", "user_agent", "created_at", "last_seen_at", "expires_at")
     return {"is_current": is_current} | {name: getattr(session, name) for name in names}
+
+
+def as_identity(identity: Identity) -> dict[str, Any]:
+    """The members of an identity on the wire."""
+    names = ("id", "user_id", "issuer", "subject", "created_at", "last_used_at")
+    return {name: getattr(identity, name) for name in names}
 
 
 def as_key(key: ApiKey) -> dict[str, Any]:

@@ -6,15 +6,16 @@ from uuid import UUID
 from flask import Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.accounts import credentials, people
+from app.accounts import credentials, identities, people
 from app.accounts.guard import caller
+from app.accounts.models import Identity
 from app.accounts.schemas import KeyCreate, KeyRotate, OwnWrite
 from app.console.forms import day, number, read, text, told_at
 from app.console.pages import Room, blueprint, listed, show
 from app.http.blueprints import platform
 from app.rules import Scope, rule
 
-ROOM = Room("account", "console.account", ("profile", "keys", "sessions", "password"))
+ROOM = Room("account", "console.account", ("profile", "keys", "sessions", "identities", "password"))
 
 
 def _room(**shown: Any) -> Response:
@@ -27,8 +28,17 @@ def _room(**shown: Any) -> Response:
         keys=listed(fetch),
         sessions=credentials.sessions(platform(), caller().user_id),
         current=caller().actor.credential_id,
+        identities=_identities(),
+        providers=platform().settings.oidc_providers,
         **shown,
     )
+
+
+def _identities() -> list[tuple[str, Identity]]:
+    """One's identities, with what people call where they come from."""
+    labels = {one.issuer: one.label for one in platform().settings.oidc_providers}
+    found = identities.identities(platform(), caller().user_id)
+    return [(labels.get(one.issuer, one.issuer), one) for one in found]
 
 
 @blueprint.get("/account")
@@ -104,4 +114,13 @@ def rotate_key(key_id: UUID) -> Response:
 def revoke_key(key_id: UUID) -> BaseResponse:
     """Revoke a key."""
     credentials.revoke_key(platform(), caller(), key_id)
+    return ROOM.again()
+
+
+@blueprint.post("/account/identities/<id:identity_id>/unlink")
+@rule(Scope.ACCOUNT_WRITE, action="identity.delete", is_page=True)
+@told_at("unlink-{identity_id}", _room)
+def unlink(identity_id: UUID) -> BaseResponse:
+    """Let an identity of another provider's in no more."""
+    identities.remove(platform(), caller(), identity_id)
     return ROOM.again()

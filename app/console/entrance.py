@@ -1,7 +1,6 @@
 """Sign-in, sign-out, and the first page."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Response, make_response, redirect, request, url_for
 from marshmallow import ValidationError
@@ -13,7 +12,7 @@ from app.accounts.guard import actor, caller, delete_cookie, knows_caller, set_c
 from app.accounts.schemas import SignIn
 from app.audit.domain import Via
 from app.console.forms import read
-from app.console.pages import blueprint, is_by_script, leave_for, page
+from app.console.pages import blueprint, is_by_script, leave_for, next_address, page
 from app.http.blueprints import platform
 from app.rules import rule
 
@@ -23,11 +22,11 @@ from app.rules import rule
 def sign_in() -> Any:
     """Who are you?"""
     if knows_caller():
-        return redirect(_next())
+        return redirect(next_address())
     if is_by_script():
         # A session has ended under an open page, of which only a part would be replaced.
-        return leave_for(url_for("console.sign_in", next=_next()))
-    return page("sign_in.html", next=_next())
+        return leave_for(url_for("console.sign_in", next=next_address()))
+    return _form()
 
 
 @blueprint.post("/sign-in")
@@ -42,8 +41,8 @@ def begin() -> Any:
         # What no account can have is refused as what none has.
         message = str(error) if is_too_early else SignInFailed.__doc__
         status = 429 if is_too_early else 401
-        return page("sign_in.html", status=status, next=_next(), email=request.form.get("email", ""), message=message)
-    response = make_response(redirect(_next(), 303))
+        return _form(status=status, email=request.form.get("email", ""), message=message)
+    response = make_response(redirect(next_address(), 303))
     set_cookie(response, begun.token)
     return response
 
@@ -68,9 +67,5 @@ def home() -> Response:
     return page("home.html")
 
 
-def _next() -> str:
-    """Where to go once signed in: an address of ours, whatever the link said."""
-    wanted = request.values.get("next", "")
-    parts = urlsplit(wanted)
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
-    return wanted if is_ours else url_for("console.home")
+def _form(**shown: Any) -> Response:
+    return page("sign_in.html", next=next_address(), providers=platform().settings.oidc_providers, **shown)

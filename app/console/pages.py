@@ -36,6 +36,9 @@ POLICY: Final = "; ".join(
     )
 )
 
+#: The blueprint of the ways to other providers and back, whose answers are pages, too.
+PROVIDERS: Final = "oidc"
+
 #: Whoever looks for somebody by a part of their name is shown so many.
 MOST_FOUND: Final = 10
 
@@ -99,6 +102,14 @@ def listed(fetch: Fetch, id_of: Callable[[Any], UUID] = lambda one: one.id) -> d
     return paged(fetch, {"cursor": request.args.get("cursor") or None, "limit": DEFAULT_LIMIT}, id_of)
 
 
+def next_address() -> str:
+    """Where to go once signed in: an address of ours, whatever the link said."""
+    wanted = request.values.get("next", "")
+    # Browsers take a backslash for a slash, and leave out tabs and ends of lines.
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if is_ours else url_for("console.home")
+
+
 def sought() -> str | None:
     """What somebody is looked for by."""
     return request.args.get("find", "").replace("\0", "").strip()[:_LONGEST_SOUGHT] or None
@@ -113,7 +124,7 @@ def leave_for(address: str) -> Response:
 
 @blueprint.after_app_request
 def tell(response: Response) -> Response:
-    """What is refused under the console is told by a page: problems are for programs."""
+    """What is refused where people look is told by a page: problems are for programs."""
     if not _is_ours() or response.content_type != CONTENT_TYPE:
         return response
     said = response.get_json()
@@ -146,7 +157,8 @@ def protect(response: Response) -> Response:
 
 
 def _is_ours() -> bool:
-    return request.path == "/console" or request.path.startswith("/console/")
+    """Whether people are meant to look at the answer."""
+    return request.blueprint == PROVIDERS or request.path == "/console" or request.path.startswith("/console/")
 
 
 def is_by_script() -> bool:

@@ -30,6 +30,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_acceptable": (406, "No representation fits the Accept header"),
     "name_taken": (409, "The name is taken"),
     "email_taken": (409, "The e-mail address is taken"),
+    "identity_taken": (409, "The identity is another user's"),
+    "last_way_in": (409, "This identity is the last way into the account"),
     "last_administrator": (409, "This is the last administrator"),
     "environment_in_use": (409, "Functions use the environment"),
     "function_not_ready": (409, "The function cannot be executed yet"),

@@ -40,6 +40,8 @@ class Row:
     has_token: bool = True
     needs_session: bool = False
     is_page: bool = False
+    is_absent: bool = False
+    """It names a provider, of which there are none in these settings."""
 
     @property
     def of_shared(self) -> bool:
@@ -57,6 +59,13 @@ def _group(world: World, _asker: Asker) -> UUID:
 
 def _session(world: World, asker: Asker) -> UUID:
     return world.session(asker.user or world.user())[0]
+
+
+def _identity(world: World, asker: Asker) -> UUID:
+    user = asker.user or world.user()
+    # One more, so that it is not the last way in.
+    world.identity(user)
+    return world.identity(user)
 
 
 def _key(world: World, asker: Asker) -> UUID:
@@ -95,6 +104,16 @@ ROWS: Final[dict[str, Row]] = {
     "GET /sessions": Row(Scope.ACCOUNT_READ),
     "DELETE /sessions/current": Row(Scope.ACCOUNT_WRITE, needs_session=True),
     "DELETE /sessions/<id:session_id>": Row(Scope.ACCOUNT_WRITE, own=True, made=_session),
+    "GET /oidc/providers": Row(None, is_open=True),
+    "GET /oidc/<string:provider>/sign-in": Row(None, is_open=True, is_absent=True),
+    "GET /oidc/<string:provider>/callback": Row(None, is_open=True, is_absent=True),
+    "GET /identities": Row(Scope.ACCOUNT_READ),
+    "POST /identities": Row(
+        Scope.PEOPLE_WRITE,
+        admin=True,
+        body={"userId": str(uuid4()), "issuer": "https://id.example.org", "subject": "x"},
+    ),
+    "DELETE /identities/<id:identity_id>": Row(Scope.ACCOUNT_WRITE, own=True, made=_identity),
     "GET /api-keys": Row(Scope.ACCOUNT_READ),
     "POST /api-keys": Row(Scope.ACCOUNT_WRITE, body={"name": "New"}),
     "GET /api-keys/<id:key_id>": Row(Scope.ACCOUNT_READ, own=True, made=_key),
@@ -151,6 +170,10 @@ ROWS: Final[dict[str, Row]] = {
     "POST /console/account/keys/<id:key_id>/revoke": Row(Scope.ACCOUNT_WRITE, own=True, made=_key, is_page=True),
     "POST /console/account/keys/<id:key_id>/rotate": Row(
         Scope.ACCOUNT_WRITE, own=True, made=_key, is_page=True, body={"overlapSeconds": "60"}
+    ),
+    "POST /console/account/identities/<string:provider>/link": Row(Scope.ACCOUNT_WRITE, is_page=True, is_absent=True),
+    "POST /console/account/identities/<id:identity_id>/unlink": Row(
+        Scope.ACCOUNT_WRITE, own=True, made=_identity, is_page=True
     ),
     "GET /console/people": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True),
     "POST /console/people": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, body={"email": "new@example.org"}),
@@ -332,6 +355,7 @@ def expected(row: Row, cast: Cast, asker: Asker, method: str, of: str) -> set[in
         (row.own and of == "other's" and (not is_admin or row.body is not None), 404),
         (of == "absent" or (row.of_shared and not cast.sees(asker, of)), 404),
         (row.owned and not is_admin and not is_owner, 403),
+        (row.is_absent, 404),
     )
     return next(({status} for applies, status in refusals if applies), OPEN if row.is_open else LET_IN)
 
@@ -365,9 +389,23 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
             named = str(cast.new_environment(of) if method == "DELETE" else cast.environment(of))
         elif row.made is not None:
             named = str(row.made(cast.world, cast.somebody if of == "other's" else asker))
-    for variable in ("user_id", "group_id", "session_id", "key_id", "function_id", "execution_id", "environment_id"):
+    for variable in (
+        "user_id",
+        "group_id",
+        "session_id",
+        "identity_id",
+        "key_id",
+        "function_id",
+        "execution_id",
+        "environment_id",
+    ):
         path = path.replace(f"<id:{variable}>", named)
-    path = path.replace("<number:number>", "1").replace("<string:name>", "execute").replace("<path:page>", "tasks")
+    path = (
+        path.replace("<number:number>", "1")
+        .replace("<string:name>", "execute")
+        .replace("<string:provider>", "acme")
+        .replace("<path:page>", "tasks")
+    )
     file = "console.css" if path.startswith("/console") else "swagger/swagger-ui.css"
     return path.replace("<path:filename>", file)
 

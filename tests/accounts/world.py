@@ -83,6 +83,18 @@ class World:
         made, text = credentials.create_key(self.platform, principal, name="key", scopes=scopes, expires_at=None)
         return made.id, text
 
+    def identity(self, user: User) -> UUID:
+        """Who a user is elsewhere."""
+        identity_id = new_id()
+        self.sql(
+            "INSERT INTO identities (id, user_id, issuer, subject, created_at) "
+            "VALUES (%s, %s, 'https://id.example.org', %s, now())",
+            identity_id,
+            user.id,
+            str(identity_id),
+        )
+        return identity_id
+
     def session(self, user: User) -> tuple[UUID, str]:
         """A session of a user's, without their password."""
         with self.platform.database.transaction() as session:

@@ -80,7 +80,15 @@ def test_whoever_is_not_signed_in_is_led_there_and_back(stranger: FlaskClient, p
 
 @pytest.mark.parametrize(
     "elsewhere",
-    ["https://elsewhere.example.org/", "//elsewhere.example.org", "/\\elsewhere.example.org", "javascript:1"],
+    [
+        "https://elsewhere.example.org/",
+        "//elsewhere.example.org",
+        "/\\elsewhere.example.org",
+        "/\t/elsewhere.example.org",
+        "/\0",
+        "//[",
+        "javascript:1",
+    ],
 )
 def test_nobody_is_led_elsewhere(app: Flask, elsewhere: str) -> None:
     assert Browser(app).sign_in(next=elsewhere).headers["Location"] == "/console/"

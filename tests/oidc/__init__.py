@@ -1,0 +1,1 @@
+"""Signing in elsewhere: a provider that is one, and issuers that lie."""
