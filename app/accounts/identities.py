@@ -101,7 +101,7 @@ def end(platform: Platform, client: Client, actor: Actor, *, browser: str, answe
 
 def identities(platform: Platform, user_id: UUID) -> Sequence[Identity]:
     """A user's identities, newest first."""
-    with platform.database.transaction() as session:
+    with platform.database.reading() as session:
         return queries.identities(session, user_id)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.accounts import passwords, queries
 from app.accounts.domain import (
     EmailTaken,
+    Forbidden,
     GroupNameTaken,
     LastAdministrator,
     NotFound,
@@ -20,7 +21,7 @@ from app.accounts.domain import (
     changed,
 )
 from app.accounts.models import Group, User
-from app.audit.domain import Act, Actor
+from app.audit.domain import Act, Actor, Via
 from app.audit.service import record
 from app.identity import new_id
 from app.platform import Platform
@@ -62,6 +63,12 @@ def user(platform: Platform, user_id: UUID) -> Person:
         return Person(found, queries.groups_of(session, [user_id])[user_id])
 
 
+def has_password(platform: Platform, user_id: UUID) -> bool:
+    """Whether a user signs in with a password."""
+    with platform.database.reading() as session:
+        return queries.password_of(session, user_id) is not None
+
+
 def users(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> list[Person]:
     """The newest users before an id; those with `find` in their name or address where it is given."""
     with platform.database.reading() as session:
@@ -84,10 +91,14 @@ def change_user(platform: Platform, actor: Actor, user_id: UUID, changes: Mappin
 def change_own(
     platform: Platform, principal: Principal, changes: Mapping[str, Any], *, current_password: str | None
 ) -> Person:
-    """Change one's own `name` or `password`, the latter with the current one; one's other sessions end with that."""
+    """Change one's own `name` or `password`, the latter with the current one; one's other sessions end with that. Who
+    has none, and signs in elsewhere, is given one by a session alone: a key must not become a session.
+    """
     if "password" in changes:
-        with platform.database.transaction() as session:
+        with platform.database.reading() as session:
             kept = queries.password_of(session, principal.user_id)
+        if kept is None and principal.actor.via is Via.API_KEY:
+            raise Forbidden
         if kept is not None and not passwords.hashing().verify(current_password or "", kept):
             raise WrongPassword
     return _change_user(platform, principal.actor, principal.user_id, changes, but=principal.actor.credential_id)

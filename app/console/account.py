@@ -28,6 +28,7 @@ def _room(**shown: Any) -> Response:
         keys=listed(fetch),
         sessions=credentials.sessions(platform(), caller().user_id),
         current=caller().actor.credential_id,
+        has_password=people.has_password(platform(), caller().user_id),
         identities=_identities(),
         providers=platform().settings.oidc_providers,
         **shown,

@@ -182,3 +182,14 @@ def test_the_first_administrator_is_made_once(platform: Platform, rows: Rows) ->
     assert (platform.settings.home / "administrator.json").stat().st_mode & 0o777 == 0o600
     assert administrator_of(platform.settings.home, "postgresql://elsewhere/kiln") is None
     assert made.key not in str(rows("SELECT * FROM api_keys"))
+
+
+def test_who_has_no_password_is_given_one_by_a_session_and_never_by_a_key(world: World) -> None:
+    user, body = world.user(), {"password": "glaze over slip over bisque"}
+    by_key, by_session = world.by_key("key", user), world.by_session("session", user)
+    assert_problem(by_key.ask("PATCH", "/me", json=body), "forbidden")
+    assert "Set a password" in by_session.ask("GET", "/console/account").text
+    assert by_session.ask("PATCH", "/me", json=body).status_code == 200
+    # From then on it is asked for.
+    assert "Change the password" in by_session.ask("GET", "/console/account").text
+    assert_problem(by_session.ask("PATCH", "/me", json={"password": "bisque under glaze"}), "wrong_password")
