@@ -130,7 +130,10 @@ def document(app: Flask) -> ProblemApi:
         OPENAPI_SWAGGER_UI_URL="/static/swagger/",
         OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
     )
-    info = {"description": "Source in, JSON out: register functions and execute them."}
+    info = {
+        "description": "Source in, JSON out: register functions and execute them. To try out requests here that change "
+        "something, authorize with an API key: this page does not know a session's CSRF token."
+    }
     # Whoever is let in without credentials says so: `POST /sessions`.
     security: list[dict[str, list[str]]] = [{"apiKey": []}, {"session": []}]
     api = ProblemApi(app, spec_kwargs={"info": info, "marshmallow_plugin": WirePlugin(), "security": security})
