@@ -17,14 +17,14 @@ def forms(text: str) -> list[str]:
     return [text, text.encode().hex(), base64.b64encode(text.encode()).decode().rstrip("=")]
 
 
-def holders(url: str, wanted: str) -> list[str]:
-    """The tables of which a row has a text in it, in any form."""
+def holders(url: str, *secrets: str) -> list[str]:
+    """The tables of which a row has one of these in it, in any form."""
     with psycopg.connect(url, autocommit=True) as connection:
         tables = [name for (name,) in connection.execute(_TABLES)]
         assert {"environment_entries", "tokens", "broker.messages"} <= set(tables)
         assert any(name.startswith("executions_") for name in tables)
         count = sql.SQL("SELECT count(*) FROM {} AS one WHERE one::text LIKE ANY (%s)")
-        patterns = [f"%{form}%" for form in forms(wanted)]
+        patterns = [f"%{form}%" for secret in secrets for form in forms(secret)]
         found = []
         for table in tables:
             row = connection.execute(count.format(sql.SQL(table)), [patterns]).fetchone()

@@ -52,7 +52,7 @@ def test_a_lone_surrogate_is_refused(client: FlaskClient) -> None:
 
 
 def test_an_unknown_route_is_not_found(client: FlaskClient) -> None:
-    for path in ("/nope", "/functions/x/y/z", "/console/nope", "/functions//execute"):
+    for path in ("/nope", "/functions/x/y/z", "/consoles", "/functions//execute"):
         assert_problem(client.get(path), "not_found")
 
 

@@ -37,6 +37,9 @@ from app.operations.domain import EventFilter
 from app.rules import Role
 from tests.planning import Mode, Plan, Recorder, Statement, explain
 
+# In one process: filling takes longer than everything else.
+pytestmark = pytest.mark.xdist_group("plans")
+
 FILL = (Path(__file__).parent / "million.sql").read_text()
 
 
