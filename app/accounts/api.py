@@ -85,7 +85,8 @@ class Users(MethodView):
     @blueprint.arguments(UserCreate)
     @blueprint.response(201, UserRead, headers=LOCATED)
     def post(self, body: dict[str, Any]) -> Any:
-        """Make an account."""
+        """Make an account. To give it a password, or to make it an administrator's, takes a key with every scope."""
+        people.check_may_let_in(caller(), body)
         person = people.create_user(
             platform(),
             actor(),
@@ -111,7 +112,10 @@ class OneUser(MethodView):
     @blueprint.arguments(UserWrite)
     @blueprint.response(200, UserRead)
     def patch(self, body: dict[str, Any], user_id: UUID) -> dict[str, Any]:
-        """Change a user. Whoever is disabled or gets another password is signed out everywhere, at once."""
+        """Change a user. Whoever is disabled or gets another password is signed out everywhere, at once. To give a
+        password, or the role of an administrator, takes a key with every scope.
+        """
+        people.check_may_let_in(caller(), body)
         return as_user(people.change_user(platform(), actor(), user_id, body))
 
     @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.delete")
@@ -308,7 +312,10 @@ class Identities(MethodView):
     @blueprint.arguments(IdentityCreate)
     @blueprint.response(201, IdentityRead)
     def post(self, body: dict[str, Any]) -> Any:
-        """Say who a user is elsewhere. They link their own in the console, where they prove it."""
+        """Say who a user is elsewhere, with a key with every scope. They link their own in the console, where they
+        prove it.
+        """
+        caller().check_is_whole()
         made = identities.add(platform(), actor(), body["user_id"], issuer=body["issuer"], subject=body["subject"])
         return as_identity(made), 201
 

@@ -105,7 +105,8 @@ def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user
     rehashed = passwords.hashing().hash(password) if passwords.hashing().is_outdated(user.password or "") else None
     with platform.database.transaction() as session:
         found = queries.lock_user(session, user.id)
-        if found is None or not found.enabled:
+        # While the password was looked at, another may have taken its place.
+        if found is None or not found.enabled or queries.password_of(session, user.id) != user.password:
             raise SignInFailed
         if rehashed is not None:
             found.password = rehashed

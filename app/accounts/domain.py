@@ -44,6 +44,11 @@ class Principal:
         """Whether it is an administrator."""
         return self.role is Role.ADMIN
 
+    def check_is_whole(self) -> None:
+        """Raises ScopeMissing for a key that may not be used for everything."""
+        for scope in sorted(EVERY_SCOPE - self.scopes):
+            raise ScopeMissing(scope)
+
 
 def can_access(user: Principal, resource: Shared) -> bool:
     """Whether a user may see and use a resource. Nothing is stronger than this: who owns a resource and does not fit

@@ -28,6 +28,7 @@ TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 - a name
 TOKEN_FIELD: Final = "csrfToken"  # noqa: S105 - a name
 
 _BEARER: Final = "bearer "
+_LARGEST_OPEN_BYTES: Final = 16_384
 _REFUSALS: Final = frozenset({401, 403, 404})
 
 
@@ -144,6 +145,8 @@ def _stranger() -> Actor:
 def _admit() -> BaseResponse | None:
     rule = _rule()
     if rule is None or rule.is_open:
+        # Strangers have little to say.
+        request.max_content_length = _LARGEST_OPEN_BYTES
         return None
     found = _caller()
     if found is None:

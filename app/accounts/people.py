@@ -1,6 +1,6 @@
 """The verbs of users and groups. Who may use them is for the edge to say; who did is written with each."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,8 @@ from app.audit.service import record
 from app.identity import new_id
 from app.platform import Platform
 from app.rules import Role
+
+Check = Callable[[Session], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,15 @@ def change_user(platform: Platform, actor: Actor, user_id: UUID, changes: Mappin
     """Change `name`, `role`, `enabled` or `password`. Whoever is disabled, or gets another password, is signed out
     everywhere; whoever gets other rights has their sessions renamed.
     """
-    return _change_user(platform, actor, user_id, changes, but=None)
+    return _change_user(platform, actor, user_id, changes, but=None, check=lambda _: None)
+
+
+def check_may_let_in(principal: Principal, given: Mapping[str, Any]) -> None:
+    """Whether somebody may give a user this. A password, or the role of an administrator, is the way to everything, so
+    a key that may be used for less must not give it; raises ScopeMissing.
+    """
+    if given.get("password") is not None or given.get("role") == Role.ADMIN:
+        principal.check_is_whole()
 
 
 def change_own(
@@ -94,6 +104,7 @@ def change_own(
     """Change one's own `name` or `password`, the latter with the current one; one's other sessions end with that. Who
     has none, and signs in elsewhere, is given one by a session alone: a key must not become a session.
     """
+    kept = None
     if "password" in changes:
         with platform.database.reading() as session:
             kept = queries.password_of(session, principal.user_id)
@@ -101,11 +112,18 @@ def change_own(
             raise Forbidden
         if kept is not None and not passwords.hashing().verify(current_password or "", kept):
             raise WrongPassword
-    return _change_user(platform, principal.actor, principal.user_id, changes, but=principal.actor.credential_id)
+
+    def check(session: Session) -> None:
+        # While the current password was looked at, another may have taken its place.
+        if "password" in changes and queries.password_of(session, principal.user_id) != kept:
+            raise WrongPassword
+
+    but = principal.actor.credential_id
+    return _change_user(platform, principal.actor, principal.user_id, changes, but=but, check=check)
 
 
 def _change_user(
-    platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any], *, but: UUID | None
+    platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any], *, but: UUID | None, check: Check
 ) -> Person:
     values = dict(changes)
     if "password" in values:
@@ -116,6 +134,7 @@ def _change_user(
         found = queries.lock_user(session, user_id)
         if found is None:
             raise NotFound
+        check(session)
         before = _state(found)
         for name, value in values.items():
             setattr(found, name, value)

@@ -21,6 +21,8 @@ VALUES (
 )
 """
 
+_LONGEST_RESOURCE = 300
+
 LISTED = (
     "id, at, actor_id, actor, via, credential_id, address, correlation_id, action, resource_id, outcome, before, after"
 )
@@ -37,12 +39,17 @@ def record(connection: Connection, actor: Actor, act: Act) -> None:
         "address": actor.address,
         "correlation_id": actor.correlation_id,
         "action": act.action,
-        "resource_id": None if act.resource_id is None else str(act.resource_id),
+        "resource_id": None if act.resource_id is None else _text(act.resource_id),
         "outcome": act.outcome,
         "before": _json(act.before),
         "after": _json(act.after),
     }
     connection.exec_driver_sql(RECORD, parameters)
+
+
+def _text(value: object) -> str:
+    """What a refused address has named may be anything; PostgreSQL keeps no NUL."""
+    return str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")[:_LONGEST_RESOURCE]
 
 
 def page(connection: Connection, wanted: EventFilter, *, before: UUID | None, limit: int) -> Sequence[Event]:

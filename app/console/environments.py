@@ -37,7 +37,7 @@ def _environment(environment_id: UUID, **shown: Any) -> Response:
     environment, find = one.environment, sought()
     shown |= {"environment": environment, "entries": one.entries, "find": find}
     shown["names"] = people.names(platform(), users=environment.allowed_users, groups=environment.allowed_groups)
-    if find:
+    if find and Scope.PEOPLE_READ in caller().scopes:
         shown["users"] = people.users(platform(), before=None, limit=MOST_FOUND, find=find)
         shown["groups"] = people.groups(platform(), before=None, limit=MOST_FOUND, find=find)
     if caller().is_admin and Scope.AUDIT_READ in caller().scopes:

@@ -134,8 +134,7 @@ def tell(response: Response) -> Response:
     response.set_data(told.get_data())
     response.content_type = told.content_type
     if is_by_script() and response.status_code == _UNAUTHENTICATED:
-        open_page = urlsplit(request.headers.get("HX-Current-URL", "")).path
-        response.headers["HX-Redirect"] = url_for("console.sign_in", next=open_page)
+        response.headers["HX-Redirect"] = url_for("console.sign_in", next=_open_page())
     elif is_by_script():
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#notice", "innerHTML"
     return response
@@ -154,6 +153,14 @@ def protect(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"
         response.vary.update(("HX-Request", "HX-Target"))
     return response
+
+
+def _open_page() -> str:
+    """The path of the page that htmx asks from."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path
+    except ValueError:
+        return ""
 
 
 def _is_ours() -> bool:

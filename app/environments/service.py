@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts.domain import Principal, UnknownReference, can_access, changed
+from app.accounts.domain import Principal, ScopeMissing, UnknownReference, can_access, changed
 from app.accounts.sharing import Sharing, check_sharing, share
 from app.audit.domain import Act, Actor
 from app.audit.service import record
@@ -33,6 +33,7 @@ from app.environments.models import Entry, Environment
 from app.environments.sealing import SEAL_BYTES, DataKey, MasterKeys
 from app.identity import new_id
 from app.platform import Platform
+from app.rules import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,10 @@ def delete(platform: Platform, actor: Actor, environment_id: UUID, *, if_match: 
 
 def check_usable(session: Session, principal: Principal, environment_id: UUID) -> None:
     """Raises UnknownReference for an environment that the caller may not see; one that they may stays until the
-    transaction ends.
+    transaction ends. A function reads all of it, so a key must be one for reading environments; raises ScopeMissing.
     """
+    if Scope.ENVIRONMENTS_READ not in principal.scopes:
+        raise ScopeMissing(Scope.ENVIRONMENTS_READ)
     environment = queries.hold(session, environment_id)
     if environment is None or not can_access(principal, environment):
         raise UnknownReference("environment", environment_id, "/environmentId")

@@ -4,6 +4,7 @@ were written.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -18,6 +19,9 @@ from app.http.problems import Problem
 from app.http.wire import NO_NUL
 
 #: Deeper nesting than anybody writes; recursive readers down the way stay far from their own limits.
+#: So much of a name is repeated to whoever sent it.
+_LONGEST_NAME = 100
+
 MAX_DEPTH = 32
 
 #: Python reads no longer ones, because it would take quadratic time.
@@ -61,9 +65,9 @@ def _malformed(detail: str) -> Problem:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"The name {twice!r} appears twice in one object"
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        msg = f"The name {twice[:_LONGEST_NAME]!r} appears twice in one object"
         raise ValueError(msg)
     return members
 

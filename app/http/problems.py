@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -72,6 +73,9 @@ LONGEST_ADDRESS = 8192
 
 _UNAUTHENTICATED = 401
 
+#: Of all that is wrong with a body so much is told: an answer is not to be larger than what was asked.
+_MOST_ERRORS = 100
+
 
 class Problem(Exception):
     """A request that cannot be answered as asked."""
@@ -119,7 +123,7 @@ def from_http_exception(error: HTTPException) -> Problem:
     status = error.code or 500
     messages = getattr(error, "data", {}).get("messages")
     if messages:
-        errors = list(_flattened(messages))
+        errors = list(islice(_flattened(messages), _MOST_ERRORS))
         return Problem(
             "validation_error", errors[0]["message"] if errors else "The request does not fit the schema", errors=errors
         )
@@ -156,7 +160,8 @@ def _flattened(messages: Any, pointer: str = "") -> Iterator[dict[str, str]]:
 
 
 def _escaped(key: object) -> str:
-    return str(key).replace("~", "~0").replace("/", "~1")
+    """A name as a part of a JSON Pointer. Half of a surrogate pair cannot be written."""
+    return str(key).encode(errors="replace").decode().replace("~", "~0").replace("/", "~1")
 
 
 def _from_database(error: Exception) -> Problem | None:

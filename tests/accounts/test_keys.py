@@ -132,3 +132,22 @@ def test_its_last_use_is_known_to_the_minute(client: FlaskClient, rows: Rows) ->
     rows("UPDATE api_keys SET last_used_at = now() - interval '61 seconds' WHERE name = 'used'")
     one.get("/me")
     assert rows("SELECT now() - last_used_at < interval '30 seconds' FROM api_keys WHERE name = 'used'") == [(True,)]
+
+
+def test_a_narrow_key_of_an_administrator_makes_no_way_to_everything(world: World) -> None:
+    root, other = world.user(Role.ADMIN), world.user()
+    narrow = world.by_key("narrow", root, frozenset({Scope.PEOPLE_READ, Scope.PEOPLE_WRITE}))
+    made = {"email": "new@example.org", "name": "New", "role": "DEV"}
+    password = {"password": "glaze over slip over bisque"}
+    assert narrow.ask("POST", "/users", json=made).status_code == 201
+    for method, path, body in (
+        ("POST", "/users", made | {"email": "other@example.org", "role": "ADMIN"}),
+        ("POST", "/users", made | {"email": "other@example.org"} | password),
+        ("PATCH", f"/users/{other.id}", {"role": "ADMIN"}),
+        ("PATCH", f"/users/{root.id}", password),
+        ("POST", "/identities", {"userId": str(root.id), "issuer": "https://id.example.org", "subject": "ada"}),
+    ):
+        assert_problem(narrow.ask(method, path, json=body), "scope_missing")
+    for path, form in (("/console/people", made | password), (f"/console/people/{root.id}/password", password)):
+        assert narrow.ask("POST", path, data=form).status_code == 403
+    assert narrow.ask("PATCH", f"/users/{other.id}", json={"enabled": False}).status_code == 200

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.accounts import credentials, passwords, people
+from app.accounts.domain import WrongPassword
 from app.rules import Role
 from tests.accounts.world import World
 from tests.api.answers import assert_problem
@@ -274,3 +276,27 @@ def test_ended_sessions_are_forgotten(world: World) -> None:
     with world.platform.database.statement() as connection:
         credentials.forget_ended(connection)
     assert world.sql("SELECT count(*) FROM sessions") == [(0,)]
+
+
+def test_a_password_that_was_replaced_while_it_was_looked_at_lets_nobody_in(
+    app: Flask, stranger: FlaskClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, verify = app.extensions["kiln"], passwords.Hashing.verify
+    user = people.create_user(
+        platform, world.root.actor, email="late@example.org", name="Late", role=Role.DEV, password=PASSWORD
+    ).user
+    principal = world.principal(user)
+
+    def too_late(self: passwords.Hashing, password: str, kept: str | None) -> bool:
+        is_right = verify(self, password, kept)
+        monkeypatch.setattr(passwords.Hashing, "verify", verify)
+        people.change_user(platform, world.root.actor, user.id, {"password": f"glaze over {uuid4()}"})
+        return is_right
+
+    monkeypatch.setattr(passwords.Hashing, "verify", too_late)
+    sent = {"email": "late@example.org", "password": PASSWORD}
+    assert_problem(stranger.post("/sessions", json=sent), "sign_in_failed")
+    people.change_user(platform, world.root.actor, user.id, {"password": PASSWORD})
+    monkeypatch.setattr(passwords.Hashing, "verify", too_late)
+    with pytest.raises(WrongPassword):
+        people.change_own(platform, principal, {"password": "slip over bisque"}, current_password=PASSWORD)

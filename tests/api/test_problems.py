@@ -1,6 +1,8 @@
 """Whatever is wrong with a request, the answer is a problem that says so."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -44,6 +46,10 @@ def test_what_is_not_json_is_malformed(client: FlaskClient, body: bytes) -> None
 )
 def test_another_content_type_is_refused(client: FlaskClient, content_type: str | None) -> None:
     assert_problem(client.post("/functions", data=b"{}", content_type=content_type), "unsupported_media_type")
+
+
+JSON = {"Content-Type": "application/json"}
+Rows = Callable[..., list[Any]]
 
 
 def test_a_lone_surrogate_is_refused(client: FlaskClient) -> None:
@@ -103,3 +109,30 @@ def test_a_database_that_is_away_is_unavailable_and_nothing_was_accepted(setting
     readiness = away.get("/readyz")
     assert readiness.status_code == 503
     assert "database" in readiness.get_json()["reasons"][0]
+
+
+def test_a_body_with_very_many_names_is_refused_at_once(client: FlaskClient) -> None:
+    # A quadratic search would take hours.
+    names = ",".join(f'"name{number}":0' for number in range(200_000))
+    problem = assert_problem(
+        client.post("/functions", data=f'{{{names},"last":1,"last":1}}', headers=JSON), "malformed_json"
+    )
+    assert "'last'" in problem["detail"]
+    problem = assert_problem(client.post("/functions", data=f"{{{names}}}", headers=JSON), "validation_error")
+    assert len(problem["errors"]) == 100
+
+
+def test_strangers_have_little_to_say(stranger: FlaskClient) -> None:
+    body = b'{"email":"somebody@example.org","password":"' + b"x" * 20_000 + b'"}'
+    assert_problem(stranger.post("/sessions", data=body, headers=JSON), "too_large")
+
+
+def test_half_of_a_surrogate_pair_as_a_name_is_refused(stranger: FlaskClient, client: FlaskClient) -> None:
+    assert_problem(stranger.post("/sessions", data=b'{"\\ud800":1}', headers=JSON), "validation_error")
+    assert_problem(client.post("/functions", data=b'{"limits":{"\\ud800":1}}', headers=JSON), "validation_error")
+
+
+def test_a_refusal_at_an_address_with_nul_is_written(stranger: FlaskClient, rows: Rows) -> None:
+    assert_problem(stranger.post("/flower/%00"), "unauthenticated")
+    assert stranger.post("/console/account/identities/%00/link").status_code == 401
+    assert rows("SELECT count(*) > 0 FROM audit_events WHERE outcome = 'REFUSED'") == [(True,)]

@@ -391,3 +391,9 @@ def test_developers_have_no_rooms_for_people_and_audit(world: World) -> None:
     for room in ("people", "groups", "audit"):
         assert f"/console/{room}" not in asker.ask("GET", "/console/").text
         assert asker.ask("GET", f"/console/{room}").status_code == 403
+
+
+def test_an_open_page_at_no_address_is_led_to_the_sign_in(stranger: FlaskClient) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://["}
+    response = stranger.post("/console/account/name", headers=headers)
+    assert (response.status_code, response.headers["HX-Redirect"]) == (401, "/console/sign-in?next=")

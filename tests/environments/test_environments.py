@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.factory import create_app
+from app.rules import Scope
 from app.settings import Settings
 from tests.accounts.world import World
 from tests.api.answers import ABSENT, assert_problem, register
@@ -277,3 +278,13 @@ def test_a_server_without_the_master_key_says_so_and_writes_nothing(
     assert client.get(f"/environments/{made['id']}").get_json() == made
     other.extensions["kiln.waiters"].close()
     other.extensions["kiln"].close()
+
+
+def test_a_key_that_may_not_read_environments_gives_a_function_none(world: World, client: FlaskClient) -> None:
+    made = created(client, entry("TOKEN", SECRET, secret=True))
+    scopes = frozenset({Scope.FUNCTIONS_READ, Scope.FUNCTIONS_WRITE, Scope.FUNCTIONS_EXECUTE})
+    narrow, whole = world.by_key("narrow", user := world.user(), scopes), world.by_key("whole", user)
+    body = {"name": "taker", "language": "wat", "source": "(module)", "environmentId": made["id"]}
+    assert_problem(narrow.ask("POST", "/functions", json=body), "scope_missing")
+    function = whole.ask("POST", "/functions", json=body).get_json()
+    assert function["environmentId"] == made["id"]
