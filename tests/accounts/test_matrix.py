@@ -39,6 +39,8 @@ class Row:
     made: Callable[[World, Asker], UUID] | None = None
     has_token: bool = True
     needs_session: bool = False
+    by_key: int = 404
+    """What whoever has a key alone is answered where it takes a session."""
     is_page: bool = False
     is_absent: bool = False
     """It names a provider, of which there are none in these settings."""
@@ -161,7 +163,9 @@ ROWS: Final[dict[str, Row]] = {
     "GET /console/": Row(None, is_page=True),
     "GET /console/account": Row(Scope.ACCOUNT_READ, is_page=True),
     "POST /console/account/name": Row(Scope.ACCOUNT_WRITE, is_page=True, body={"name": "Somebody else"}),
-    "POST /console/account/password": Row(Scope.ACCOUNT_WRITE, is_page=True, body={"password": "short"}),
+    "POST /console/account/password": Row(
+        Scope.ACCOUNT_WRITE, is_page=True, needs_session=True, by_key=403, body={"password": "short"}
+    ),
     "POST /console/account/sessions/<id:session_id>/end": Row(
         Scope.ACCOUNT_WRITE, own=True, made=_session, is_page=True
     ),
@@ -350,7 +354,7 @@ def expected(row: Row, cast: Cast, asker: Asker, method: str, of: str) -> set[in
         (not row.is_open and method != "GET" and has_no_page, 403),
         (row.scope is not None and row.scope not in SCOPES.get(asker.name, frozenset(Scope)), 403),
         (row.admin and not is_admin, 403),
-        (row.needs_session and asker.name not in BY_SESSION, 404),
+        (row.needs_session and asker.name not in BY_SESSION, row.by_key),
         # Nobody, not even an administrator, gets another's key by rotating it.
         (row.own and of == "other's" and (not is_admin or row.body is not None), 404),
         (of == "absent" or (row.of_shared and not cast.sees(asker, of)), 404),
