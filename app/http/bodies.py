@@ -19,10 +19,10 @@ from app.http.problems import Problem
 from app.http.wire import NO_NUL
 
 #: Deeper nesting than anybody writes; recursive readers down the way stay far from their own limits.
+MAX_DEPTH = 32
+
 #: So much of a name is repeated to whoever sent it.
 _LONGEST_NAME = 100
-
-MAX_DEPTH = 32
 
 #: Python reads no longer ones, because it would take quadratic time.
 LONGEST_INTEGER = 4300
