@@ -10,7 +10,7 @@ from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS
 from app.accounts.models import ApiKey, Group, Identity, UserSession
 from app.accounts.people import Person
 from app.http.cursors import PageQuery
-from app.http.wire import Plain, Switch, Time, WholeNumber, WireSchema
+from app.http.wire import Plain, Switch, Time, WholeNumber, WireSchema, page_of
 from app.rules import Role, Scope
 from app.settings import EMAIL
 
@@ -105,11 +105,7 @@ class OwnRead(UserRead):
     )
 
 
-class UserPage(WireSchema):
-    """Some users."""
-
-    items = fields.List(fields.Nested(UserRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+UserPage = page_of(UserRead, "UserPage")
 
 
 class GroupWrite(WireSchema):
@@ -135,11 +131,7 @@ class GroupRead(WireSchema):
     updated_at = Time(required=True)
 
 
-class GroupPage(WireSchema):
-    """Some groups."""
-
-    items = fields.List(fields.Nested(GroupRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+GroupPage = page_of(GroupRead, "GroupPage")
 
 
 class MemberAdd(WireSchema):
@@ -176,11 +168,7 @@ class SessionBegun(SessionRead):
     csrf_token = fields.String(required=True, metadata={"description": "To be sent as X-CSRF-Token with each change."})
 
 
-class SessionPage(WireSchema):
-    """All sessions of a user: there are never more than a few."""
-
-    items = fields.List(fields.Nested(SessionRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+SessionPage = page_of(SessionRead, "SessionPage")
 
 
 class OfUser(Schema):
@@ -218,11 +206,7 @@ class IdentityRead(WireSchema):
     last_used_at = Time(required=True, allow_none=True)
 
 
-class IdentityPage(WireSchema):
-    """All identities of a user: there are never more than a few."""
-
-    items = fields.List(fields.Nested(IdentityRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+IdentityPage = page_of(IdentityRead, "IdentityPage")
 
 
 class ProviderRead(WireSchema):
@@ -232,11 +216,7 @@ class ProviderRead(WireSchema):
     label = fields.String(required=True)
 
 
-class ProviderPage(WireSchema):
-    """All providers."""
-
-    items = fields.List(fields.Nested(ProviderRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+ProviderPage = page_of(ProviderRead, "ProviderPage")
 
 
 class KeyCreate(WireSchema):
@@ -281,11 +261,7 @@ class KeyMade(KeyRead):
     key = fields.String(required=True)
 
 
-class KeyPage(WireSchema):
-    """Some keys."""
-
-    items = fields.List(fields.Nested(KeyRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+KeyPage = page_of(KeyRead, "KeyPage")
 
 
 def as_user(person: Person) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 
 from app.audit.domain import Event, Outcome, Via
 from app.http.cursors import PageQuery
-from app.http.wire import NO_NUL, Time, WireSchema
+from app.http.wire import NO_NUL, Time, WireSchema, page_of
 
 _LONGEST = 300
 
@@ -49,11 +49,7 @@ class AuditEventRead(WireSchema):
     after = fields.Dict(required=True, allow_none=True, metadata={"description": "The same as it is since."})
 
 
-class AuditEventPage(WireSchema):
-    """Some events."""
-
-    items = fields.List(fields.Nested(AuditEventRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+AuditEventPage = page_of(AuditEventRead, "AuditEventPage")
 
 
 def as_event(event: Event) -> dict[str, Any]:

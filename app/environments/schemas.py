@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from app.accounts.schemas import allowed
 from app.environments.domain import KEY, LARGEST_VALUE_BYTES, MOST_ENTRIES, Changes, Secret, Wish
 from app.environments.service import Shown
-from app.http.wire import Name, Plain, Switch, Time, WireSchema
+from app.http.wire import Name, Plain, Switch, Time, WireSchema, page_of
 
 _KEY_ERROR = "A key has 1 to 128 letters of ASCII, digits and _, and does not begin with a digit."
 
@@ -107,11 +107,7 @@ class EnvironmentRead(EnvironmentItem):
     entries = fields.List(fields.Nested(EntryRead), required=True)
 
 
-class EnvironmentPage(WireSchema):
-    """A page of environments."""
-
-    items = fields.List(fields.Nested(EnvironmentItem), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+EnvironmentPage = page_of(EnvironmentItem, "EnvironmentPage")
 
 
 def wishes(entries: list[dict[str, Any]], *, pointer: str) -> list[Wish]:

@@ -8,7 +8,7 @@ from marshmallow import fields, validate
 from app.executions.domain import MOST_INPUTS, ErrorType, Execution, Status
 from app.http.bodies import JsonText, JsonTexts
 from app.http.cursors import PageQuery
-from app.http.wire import Milliseconds, Plain, Time, WholeNumber, WireSchema
+from app.http.wire import Milliseconds, Plain, Time, WholeNumber, WireSchema, page_of
 
 
 def _version() -> WholeNumber:
@@ -77,11 +77,7 @@ class ExecutionRead(ExecutionItem):
     logs = fields.String(required=True, allow_none=True)
 
 
-class ExecutionPage(WireSchema):
-    """A page of executions."""
-
-    items = fields.List(fields.Nested(ExecutionItem), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+ExecutionPage = page_of(ExecutionItem, "ExecutionPage")
 
 
 class ExecutionQuery(PageQuery, WireSchema):

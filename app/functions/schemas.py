@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from app.accounts.schemas import allowed
 from app.functions.domain import MOST, FunctionLimits, Verification, VersionStatus, function_status
 from app.functions.models import Function, Version
-from app.http.wire import Name, Plain, Time, WholeNumber, WireSchema
+from app.http.wire import Name, Plain, Time, WholeNumber, WireSchema, page_of
 from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
@@ -147,11 +147,7 @@ class FunctionRead(FunctionItem):
     )
 
 
-class FunctionPage(WireSchema):
-    """A page of functions."""
-
-    items = fields.List(fields.Nested(FunctionItem), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+FunctionPage = page_of(FunctionItem, "FunctionPage")
 
 
 def _digest(of: str) -> fields.String:
@@ -213,11 +209,7 @@ class VersionRead(VersionItem):
     compile_log = fields.String(required=True, allow_none=True)
 
 
-class VersionPage(WireSchema):
-    """A page of versions."""
-
-    items = fields.List(fields.Nested(VersionItem), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+VersionPage = page_of(VersionItem, "VersionPage")
 
 
 class LanguageLimits(WireSchema):
@@ -247,11 +239,7 @@ class LanguageRead(WireSchema):
     limits = fields.Nested(LanguageLimits, required=True)
 
 
-class LanguagePage(WireSchema):
-    """The languages."""
-
-    items = fields.List(fields.Nested(LanguageRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+LanguagePage = page_of(LanguageRead, "LanguagePage")
 
 
 def as_read(function: Function, latest: Version) -> dict[str, Any]:

@@ -28,6 +28,15 @@ class WireSchema(Schema):
         field_obj.data_key = field_obj.data_key or head + "".join(part.capitalize() for part in rest)
 
 
+def page_of(item: type[Schema], name: str) -> type[Schema]:
+    """The schema of a page of these, by its name in the document; the cursor is null where no page follows."""
+    members: dict[str, fields.Field[Any]] = {
+        "items": fields.List(fields.Nested(item), required=True),
+        "next_cursor": fields.String(required=True, allow_none=True),
+    }
+    return WireSchema.from_dict(members, name=name)
+
+
 class Time(fields.AwareDateTime):
     """RFC 3339: answered in UTC with Z and microseconds, read with any offset. What lies outside of time is its end."""
 

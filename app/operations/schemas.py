@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from app.http.bodies import JsonText
 from app.http.cursors import PageQuery
-from app.http.wire import Plain, Time, WireSchema
+from app.http.wire import Plain, Time, WireSchema, page_of
 
 
 class QueueRead(WireSchema):
@@ -21,11 +21,7 @@ class QueueRead(WireSchema):
     consumers = fields.Integer(required=True)
 
 
-class QueuePage(WireSchema):
-    """The queues."""
-
-    items = fields.List(fields.Nested(QueueRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+QueuePage = page_of(QueueRead, "QueuePage")
 
 
 class WorkerRead(WireSchema):
@@ -43,11 +39,7 @@ class WorkerRead(WireSchema):
     celery_version = fields.String(required=True, allow_none=True)
 
 
-class WorkerPage(WireSchema):
-    """The workers."""
-
-    items = fields.List(fields.Nested(WorkerRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+WorkerPage = page_of(WorkerRead, "WorkerPage")
 
 
 class EventQuery(PageQuery, WireSchema):
@@ -77,11 +69,7 @@ class EventRead(WireSchema):
     event = JsonText(required=True, metadata={"allOf": [{"type": "object"}], "description": "As Celery sent it."})
 
 
-class EventPage(WireSchema):
-    """A page of events."""
-
-    items = fields.List(fields.Nested(EventRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+EventPage = page_of(EventRead, "EventPage")
 
 
 class MessageRead(WireSchema):
@@ -103,8 +91,4 @@ class MessageRead(WireSchema):
     leased_until = Time(required=True, allow_none=True)
 
 
-class MessagePage(WireSchema):
-    """A page of messages."""
-
-    items = fields.List(fields.Nested(MessageRead), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+MessagePage = page_of(MessageRead, "MessagePage")
