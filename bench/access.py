@@ -78,7 +78,7 @@ def populated(app: Flask, url: str) -> str:
     """A hundred thousand functions and a developer; answers their key."""
     platform = app.extensions["kiln"]
     root = first.program(platform)
-    user = people.create_user(platform, root.actor, email="d@example.org", name="D", role=Role.DEV, password=None).user
+    user = people.create_user(platform, root, email="d@example.org", name="D", role=Role.DEV, password=None).user
     groups = [people.create_group(platform, root.actor, name=f"g{n}", description="").id for n in range(GROUPS + 1)]
     for group_id in groups[:-1]:
         people.add_member(platform, root.actor, group_id, user.id)

@@ -86,10 +86,9 @@ class Users(MethodView):
     @blueprint.response(201, UserRead, headers=LOCATED)
     def post(self, body: dict[str, Any]) -> Any:
         """Make an account. To give it a password, or to make it an administrator's, takes a key with every scope."""
-        people.check_may_let_in(caller(), body)
         person = people.create_user(
             platform(),
-            actor(),
+            caller(),
             email=body["email"],
             name=body["name"],
             role=body["role"],
@@ -115,8 +114,7 @@ class OneUser(MethodView):
         """Change a user. Whoever is disabled or gets another password is signed out everywhere, at once. To give a
         password, or the role of an administrator, takes a key with every scope.
         """
-        people.check_may_let_in(caller(), body)
-        return as_user(people.change_user(platform(), actor(), user_id, body))
+        return as_user(people.change_user(platform(), caller(), user_id, body))
 
     @rule(Scope.PEOPLE_WRITE, role=Role.ADMIN, action="user.delete")
     @blueprint.response(204)
@@ -315,8 +313,7 @@ class Identities(MethodView):
         """Say who a user is elsewhere, with a key with every scope. They link their own in the console, where they
         prove it.
         """
-        caller().check_is_whole()
-        made = identities.add(platform(), actor(), body["user_id"], issuer=body["issuer"], subject=body["subject"])
+        made = identities.add(platform(), caller(), body["user_id"], issuer=body["issuer"], subject=body["subject"])
         return as_identity(made), 201
 
 

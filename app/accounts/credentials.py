@@ -257,16 +257,18 @@ def _take_turn(platform: Platform, email: str, address: str) -> None:
         limits = [(f"sign-in from {address}", *_ADDRESS), (f"sign-in of {email} from {address}", *_PAIR)]
         if not queries.has_signed_in_from(connection, email, address):
             limits.append((f"sign-in of {email}", *_ACCOUNT))
-        for name, every, burst in limits:
-            wait = queries.take_turn(connection, name, every=every, burst=burst)
-            if wait > 0:
-                raise TooManyAttempts(ceil(wait))
+        for limit in limits:
+            _take(connection, *limit)
 
 
 def take_turn_elsewhere(platform: Platform, address: str) -> None:
     """The same for who is sent to a provider, each of whom is remembered until they come back."""
     with platform.database.statement() as connection:
-        wait = queries.take_turn(connection, f"sign-in elsewhere from {address}", every=_ADDRESS[0], burst=_ADDRESS[1])
+        _take(connection, f"sign-in elsewhere from {address}", *_ADDRESS)
+
+
+def _take(connection: Connection, name: str, every: timedelta, burst: int) -> None:
+    wait = queries.take_turn(connection, name, every=every, burst=burst)
     if wait > 0:
         raise TooManyAttempts(ceil(wait))
 

@@ -89,9 +89,9 @@ def end(platform: Platform, client: Client, actor: Actor, *, browser: str, answe
     with platform.database.transaction() as session:
         begun = queries.take_begun_sign_in(session, browser)
     try:
-        _check_begun(begun, client, actor)
+        awaited = _awaited(begun, client, actor)
         claims = client.claims(answer, Secrets.of(browser))
-        return _ended(platform, client.provider, actor, begun, claims, user_agent)
+        return _ended(platform, client.provider, actor, awaited, claims, user_agent)
     except (OidcError, AccountError) as error:
         _write_refusal(
             platform, client.provider, actor, error, is_link=begun is not None and begun.session_id is not None
@@ -105,15 +105,18 @@ def identities(platform: Platform, user_id: UUID) -> Sequence[Identity]:
         return queries.identities(session, user_id)
 
 
-def add(platform: Platform, actor: Actor, user_id: UUID, *, issuer: str, subject: str) -> Identity:
-    """Say who a user is elsewhere, on an administrator's word. Raises UnknownReference and IdentityTaken."""
+def add(platform: Platform, principal: Principal, user_id: UUID, *, issuer: str, subject: str) -> Identity:
+    """Say who a user is elsewhere, on an administrator's word. Raises UnknownReference, IdentityTaken and ScopeMissing:
+    it is a way to everything that the user may.
+    """
+    principal.check_is_whole()
     if all(provider.issuer != issuer for provider in platform.settings.oidc_providers):
         raise UnknownReference("provider with the issuer", issuer, "/issuer")
     try:
         with platform.database.transaction() as session:
             if queries.lock_user(session, user_id) is None:
                 raise UnknownReference("user", user_id, "/userId")
-            return _added(session, actor, user_id, issuer, subject)
+            return _added(session, principal.actor, user_id, issuer, subject)
     except IntegrityError as error:
         raise IdentityTaken from error
 
@@ -139,18 +142,20 @@ def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
             _move(session, principal.actor, user, found.issuer, [])
 
 
-def _check_begun(begun: BegunSignIn | None, client: Client, actor: Actor) -> None:
-    """Whether it is this browser that was sent to this provider, and for a link by the session that it still has."""
+def _awaited(begun: BegunSignIn | None, client: Client, actor: Actor) -> BegunSignIn:
+    """What this browser has begun with this provider, for a link by the session that it still has; raises
+    BegunElsewhere.
+    """
     if begun is None or begun.provider != client.provider.name:
         raise BegunElsewhere
     if begun.session_id is not None and begun.session_id != actor.credential_id:
         raise BegunElsewhere
+    return begun
 
 
 def _ended(
-    platform: Platform, provider: Provider, actor: Actor, begun: BegunSignIn | None, claims: Claims, user_agent: str
+    platform: Platform, provider: Provider, actor: Actor, begun: BegunSignIn, claims: Claims, user_agent: str
 ) -> Ended:
-    assert begun is not None  # noqa: S101 - for the type checker: it was looked at before
     try:
         if begun.session_id is None:
             return Ended(_signed_in(platform, provider, actor, claims, user_agent), begun.next_address)

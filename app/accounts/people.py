@@ -38,13 +38,19 @@ class Person:
     groups: list[UUID]
 
 
-def create_user(platform: Platform, actor: Actor, *, email: str, name: str, role: Role, password: str | None) -> Person:
-    """Make an account; without a password its user signs in elsewhere, or is given one later."""
+def create_user(
+    platform: Platform, principal: Principal, *, email: str, name: str, role: Role, password: str | None
+) -> Person:
+    """Make an account; without a password its user signs in elsewhere, or is given one later. Raises EmailTaken,
+    PasswordRefused and ScopeMissing.
+    """
+    _check_may_let_in(principal, {"role": role, "password": password})
     email = email.lower()
     hashed = None if password is None else _hashed(password, email, name)
     try:
         with platform.database.transaction() as session:
-            return Person(add_user(session, actor, email=email, name=name, role=role, password=hashed), [])
+            made = add_user(session, principal.actor, email=email, name=name, role=role, password=hashed)
+            return Person(made, [])
     except IntegrityError as error:
         raise EmailTaken(email) from error
 
@@ -83,19 +89,13 @@ def names(platform: Platform, *, users: Collection[UUID] = (), groups: Collectio
         return queries.names(session, User, users) | queries.names(session, Group, groups)
 
 
-def change_user(platform: Platform, actor: Actor, user_id: UUID, changes: Mapping[str, Any]) -> Person:
+def change_user(platform: Platform, principal: Principal, user_id: UUID, changes: Mapping[str, Any]) -> Person:
     """Change `name`, `role`, `enabled` or `password`. Whoever is disabled, or gets another password, is signed out
-    everywhere; whoever gets other rights has their sessions renamed.
+    everywhere; whoever gets other rights has their sessions renamed. Raises NotFound, LastAdministrator,
+    PasswordRefused and ScopeMissing.
     """
-    return _change_user(platform, actor, user_id, changes, but=None, check=lambda _: None)
-
-
-def check_may_let_in(principal: Principal, given: Mapping[str, Any]) -> None:
-    """Whether somebody may give a user this. A password, or the role of an administrator, is the way to everything, so
-    a key that may be used for less must not give it; raises ScopeMissing.
-    """
-    if given.get("password") is not None or given.get("role") == Role.ADMIN:
-        principal.check_is_whole()
+    _check_may_let_in(principal, changes)
+    return _change_user(platform, principal.actor, user_id, changes, but=None, check=lambda _: None)
 
 
 def change_own(
@@ -120,6 +120,14 @@ def change_own(
 
     but = principal.actor.credential_id
     return _change_user(platform, principal.actor, principal.user_id, changes, but=but, check=check)
+
+
+def _check_may_let_in(principal: Principal, given: Mapping[str, Any]) -> None:
+    """Whether somebody may give a user this. A password, or the role of an administrator, is the way to everything, so
+    a key that may be used for less must not give it; raises ScopeMissing.
+    """
+    if given.get("password") is not None or given.get("role") == Role.ADMIN:
+        principal.check_is_whole()
 
 
 def _change_user(

@@ -103,7 +103,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(user=users, enabled=st.booleans())
     def enable(self, user: Somebody, enabled: bool) -> None:
-        people.change_user(self.world.platform, self.world.root.actor, user.id, {"enabled": enabled})
+        people.change_user(self.world.platform, self.world.root, user.id, {"enabled": enabled})
         user.enabled = enabled
         if not enabled:
             for one in self.everyone:
@@ -113,7 +113,7 @@ class Model(RuleBasedStateMachine):
     def promote(self, user: Somebody, is_admin: bool) -> None:
         try:
             role = Role.ADMIN if is_admin else Role.DEV
-            people.change_user(self.world.platform, self.world.root.actor, user.id, {"role": role})
+            people.change_user(self.world.platform, self.world.root, user.id, {"role": role})
         except LastAdministrator:
             pytest.fail("the first administrator is one, too")
         user.is_admin = is_admin

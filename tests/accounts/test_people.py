@@ -76,7 +76,7 @@ def test_two_administrators_cannot_remove_each_other(world: World) -> None:
 
         def demote(user_id: Any) -> bool:
             try:
-                people.change_user(world.platform, world.root.actor, user_id, {"role": Role.DEV})
+                people.change_user(world.platform, world.root, user_id, {"role": Role.DEV})
             except LastAdministrator:
                 return False
             return True

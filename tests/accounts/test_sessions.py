@@ -162,9 +162,9 @@ def test_a_key_in_a_cookie_is_no_key(world: World) -> None:
     "ends",
     [
         lambda world, user: people.change_user(
-            world.platform, world.root.actor, user.id, {"password": "correct horse battery"}
+            world.platform, world.root, user.id, {"password": "correct horse battery"}
         ),
-        lambda world, user: people.change_user(world.platform, world.root.actor, user.id, {"enabled": False}),
+        lambda world, user: people.change_user(world.platform, world.root, user.id, {"enabled": False}),
         lambda world, user: people.delete_user(world.platform, world.root.actor, user.id),
     ],
     ids=["password", "disabled", "deleted"],
@@ -188,7 +188,7 @@ def test_with_other_rights_a_session_gets_another_name(world: World) -> None:
     user = world.user()
     asker = world.by_session("somebody", user)
     before = asker.client.get_cookie("kiln_session")
-    people.change_user(world.platform, world.root.actor, user.id, {"role": Role.ADMIN})
+    people.change_user(world.platform, world.root, user.id, {"role": Role.ADMIN})
     # When they ask next
     assert asker.ask("GET", "/audit-events").status_code == 200
     after = asker.client.get_cookie("kiln_session")
@@ -283,20 +283,20 @@ def test_a_password_that_was_replaced_while_it_was_looked_at_lets_nobody_in(
 ) -> None:
     platform, verify = app.extensions["kiln"], passwords.Hashing.verify
     user = people.create_user(
-        platform, world.root.actor, email="late@example.org", name="Late", role=Role.DEV, password=PASSWORD
+        platform, world.root, email="late@example.org", name="Late", role=Role.DEV, password=PASSWORD
     ).user
     principal = world.principal(user)
 
     def too_late(self: passwords.Hashing, password: str, kept: str | None) -> bool:
         is_right = verify(self, password, kept)
         monkeypatch.setattr(passwords.Hashing, "verify", verify)
-        people.change_user(platform, world.root.actor, user.id, {"password": f"glaze over {uuid4()}"})
+        people.change_user(platform, world.root, user.id, {"password": f"glaze over {uuid4()}"})
         return is_right
 
     monkeypatch.setattr(passwords.Hashing, "verify", too_late)
     sent = {"email": "late@example.org", "password": PASSWORD}
     assert_problem(stranger.post("/sessions", json=sent), "sign_in_failed")
-    people.change_user(platform, world.root.actor, user.id, {"password": PASSWORD})
+    people.change_user(platform, world.root, user.id, {"password": PASSWORD})
     monkeypatch.setattr(passwords.Hashing, "verify", too_late)
     with pytest.raises(WrongPassword):
         people.change_own(platform, principal, {"password": "slip over bisque"}, current_password=PASSWORD)

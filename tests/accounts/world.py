@@ -59,7 +59,7 @@ class World:
         self._number += 1
         email = f"somebody{self._number}@example.org"
         return people.create_user(
-            self.platform, self.root.actor, email=email, name=f"Somebody {self._number}", role=role, password=None
+            self.platform, self.root, email=email, name=f"Somebody {self._number}", role=role, password=None
         ).user
 
     def group(self, *members: User) -> UUID:

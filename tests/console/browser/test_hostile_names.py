@@ -78,13 +78,13 @@ class Named:
             entries=entries,
             sharing=Sharing([self.user], [self.group]),
         ).environment.id
-        people.change_user(platform, actor, admin.user.id, {"name": LONG})
+        people.change_user(platform, world.root, admin.user.id, {"name": LONG})
         world.by_session("refused", user).ask("POST", "/console/groups", headers={"X-Correlation-Id": "<b>"})
 
     @staticmethod
     def _user(world: World, name: str, email: str) -> User:
-        actor = world.root.actor
-        return people.create_user(world.platform, actor, email=email, name=name, role=Role.DEV, password=None).user
+        root = world.root
+        return people.create_user(world.platform, root, email=email, name=name, role=Role.DEV, password=None).user
 
 
 def pages_of(page: Page, path: str) -> Iterator[Response | None]:
