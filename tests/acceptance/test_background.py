@@ -1,12 +1,12 @@
 """Work that nobody waits for, done by real workers in groups: nothing of it is lost, and it stands in nobody's way."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
+from tests.patience import until
 from tests.programs import ECHO
 
 Rows = Callable[..., list[Any]]
@@ -48,10 +48,10 @@ def test_children_killed_in_the_midst_of_groups_lose_nothing(
     _, execute_worker = celery_setup.worker_cluster
     # When one child after the other is killed while it has a group in hand
     for least in (50, 200, 350, 500):
-        _until(lambda least=least: done(rows) >= least)  # type: ignore[misc]
+        until(lambda least=least: done(rows) >= least, seconds=30)  # type: ignore[misc]
         max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
     # Then every execution ends once and as it should, and none has more attempts than there were kills
-    _until(lambda: done(rows) == 1000, seconds=60)
+    until(lambda: done(rows) == 1000, seconds=60)
     found = rows("SELECT id::text, output::text FROM executions ORDER BY id")
     assert found == [(each, str(number)) for number, each in enumerate(ids)]
     assert {attempts for (attempts,) in rows("SELECT DISTINCT attempts FROM executions")} <= {1, 2, 3}
@@ -66,10 +66,10 @@ def test_a_worker_told_to_stop_leaves_nothing_of_a_group_behind(
     kiln.compiled(function_id)
     batch(kiln, function_id, 1000)
     _, execute_worker = celery_setup.worker_cluster
-    _until(lambda: done(rows) > 50)
+    until(lambda: done(rows) > 50, seconds=30)
     execute_worker.container.process.terminate()
     # A child whose last result its worker overlooked waits half a minute before it ends, with nothing in its hands
-    _until(lambda: execute_worker.container.status == "exited", seconds=60)
+    until(lambda: execute_worker.container.status == "exited", seconds=60)
     assert rows("SELECT FROM broker.messages WHERE state = 'leased'") == []
     assert dict(rows("SELECT status, sum(attempts) FROM executions GROUP BY status")) == {
         "COMPLETED": done(rows),
@@ -82,7 +82,7 @@ def test_who_waits_does_not_stand_behind_a_batch(kiln: Client, rows: Rows) -> No
     for function_id in (brief, echo):
         kiln.compiled(function_id)
     batch(kiln, brief, 1000)
-    _until(lambda: done(rows) > 50)
+    until(lambda: done(rows) > 50, seconds=30)
     for number in range(10):
         assert kiln("POST", f"/functions/{echo}/execute", json={"input": number}).json()["output"] == number
     assert rows("SELECT FROM executions WHERE status = 'PENDING' LIMIT 1")
@@ -94,17 +94,10 @@ def test_what_is_done_in_groups_is_told_as_if_it_were_done_singly(
     function_id = kiln.register("echo", "wat", ECHO)
     kiln.compiled(function_id)
     ids = batch(kiln, function_id, 100)
-    _until(lambda: done(rows) == 100)
+    until(lambda: done(rows) == 100, seconds=30)
     told = "SELECT task_id, string_agg(type, ' ' ORDER BY id) FROM broker.events WHERE task_id = ANY(%s) GROUP BY 1"
     as_ever = dict.fromkeys(ids, "task-received task-started task-succeeded")
-    _until(lambda: dict(rows(told, ids)) == as_ever)
+    until(lambda: dict(rows(told, ids)) == as_ever, seconds=30)
     _, execute_worker = celery_setup.worker_cluster
     logged = execute_worker.container.logs()
     assert all(f'"execution_id": "{each}"' in logged for each in ids)
-
-
-def _until(condition: Callable[[], object], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)

@@ -1,6 +1,5 @@
 """A secret reaches a function in a real worker's child, and nothing that any process writes has it."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
 from tests.acceptance.processes import LocalProcess
+from tests.patience import until
 from tests.programs import ENVIRONMENT
 
 Rows = Callable[..., list[Any]]
@@ -35,7 +35,7 @@ def test_no_process_writes_a_secret(
     execution = kiln("POST", f"/functions/{function_id}/execute", json={}).json()
     assert (execution["output"], execution["environmentRevision"]) == (f"TOKEN={SECRET} ", 1)
     kiln("POST", f"/functions/{function_id}/execute-batch", json={"inputs": [1, 2, 3]})
-    _until(lambda: rows("SELECT count(*) FROM executions WHERE status = 'COMPLETED'") == [(4,)])
+    until(lambda: rows("SELECT count(*) FROM executions WHERE status = 'COMPLETED'") == [(4,)], seconds=30)
     # And when a revision cannot be opened, because its secrets were exchanged, and then for want of a master key
     patch = {"set": [{"key": "OTHER", "value": SECRET, "secret": True}]}
     kiln("PATCH", f"/environments/{made['id']}/entries", json=patch)
@@ -43,18 +43,11 @@ def test_no_process_writes_a_secret(
     asynchronously = {"Prefer": "respond-async"}
     kiln("POST", f"/functions/{function_id}/execute", json={}, headers=asynchronously)
     _, execute_worker = celery_setup.worker_cluster
-    _until(lambda: "is not what was sealed for this place" in execute_worker.logs())
+    until(lambda: "is not what was sealed for this place" in execute_worker.logs(), seconds=30)
     rows("UPDATE environments SET master_key = '00000000'")
-    _until(lambda: "is wrapped by the master key 00000000, which KILN_MASTER_KEY" in execute_worker.logs())
+    until(lambda: "is wrapped by the master key 00000000, which KILN_MASTER_KEY" in execute_worker.logs(), seconds=30)
     # Then what was written says why, and not what
     written = "".join(path.read_text() for path in tmp_path.glob("*.log"))
     assert web.logs() in written
     assert execute_worker.logs().count("attempt.failed") >= 2
     assert SECRET not in written
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

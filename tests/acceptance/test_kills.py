@@ -9,6 +9,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.acceptance.conftest import Client
 from tests.acceptance.processes import LocalProcess
+from tests.patience import until
 from tests.programs import ECHO, LOOP
 
 Rows = Callable[..., list[Any]]
@@ -36,7 +37,7 @@ def test_a_killed_worker_gives_its_execution_to_the_next(
     _, execute_worker = celery_setup.worker_cluster
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(kiln, "POST", f"/functions/{function_id}/execute", json={"input": 7})
-        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"), seconds=30)
         # When the whole worker is killed and another one comes
         execute_worker.kill("SIGKILL", reload_container=False)
         new_worker("execute", "second")
@@ -66,7 +67,7 @@ def test_a_killed_child_costs_one_attempt_and_never_the_worker(
     kiln.compiled(slow)
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(kiln, "POST", f"/functions/{slow}/execute", json={"input": 7})
-        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"), seconds=30)
         time.sleep(0.2)
         max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
         body = waiting.result(timeout=60).json()
@@ -79,7 +80,7 @@ def test_a_killed_compile_worker_gives_its_compilation_to_the_next(
     compile_worker, _ = celery_setup.worker_cluster
     source = "export function handle(input: string): string { return input; }"
     function_id = kiln.register("echo", "assemblyscript", source)
-    _until(lambda: rows("SELECT FROM versions WHERE status = 'COMPILING'"))
+    until(lambda: rows("SELECT FROM versions WHERE status = 'COMPILING'"), seconds=30)
     compile_worker.kill("SIGKILL", reload_container=False)
     new_worker("compile", "second")
     assert kiln.compiled(function_id)["status"] == "READY"
@@ -95,10 +96,10 @@ def test_an_execution_that_always_takes_its_worker_down_is_ended(
     _, execute_worker = celery_setup.worker_cluster
     response = kiln("POST", f"/functions/{function_id}/execute", json={}, headers={"Prefer": "respond-async"})
     for attempt in (1, 2, 3):
-        _until(lambda attempt=attempt: rows("SELECT FROM executions WHERE attempts = %s", attempt))  # type: ignore[misc]
+        until(lambda attempt=attempt: rows("SELECT FROM executions WHERE attempts = %s", attempt), seconds=30)  # type: ignore[misc]
         time.sleep(0.3)
         max(execute_worker.container.children, key=lambda child: child.cpu_times().user).kill()
-    _until(lambda: rows("SELECT FROM executions WHERE status = 'FAILED'"))
+    until(lambda: rows("SELECT FROM executions WHERE status = 'FAILED'"), seconds=30)
     body = kiln("GET", response.headers["Location"]).json()
     assert (body["errorType"], body["attempts"]) == ("WORKER_LOST", 3)
     assert rows("SELECT reason, execution_id::text FROM broker.dead") == [("worker_lost", body["id"])]
@@ -110,17 +111,10 @@ def test_a_worker_told_to_stop_finishes_what_it_runs(kiln: Client, celery_setup:
     _, execute_worker = celery_setup.worker_cluster
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(kiln, "POST", f"/functions/{function_id}/execute", json={"input": 7})
-        _until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"))
+        until(lambda: rows("SELECT FROM executions WHERE status = 'RUNNING'"), seconds=30)
         execute_worker.container.process.terminate()
         body = waiting.result(timeout=60).json()
     assert (body["status"], body["attempts"]) == ("COMPLETED", 1)
-
-
-def _until(condition: Callable[[], object], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def test_what_is_deleted_while_it_runs_gives_its_place_to_others(kiln: Client) -> None:
@@ -130,7 +124,7 @@ def test_what_is_deleted_while_it_runs_gives_its_place_to_others(kiln: Client) -
     kiln.compiled(quick)
     for _ in range(2):
         kiln("POST", f"/functions/{hogs}/execute", json={}, headers={"Prefer": "respond-async"})
-    _until(lambda: len(kiln("GET", "/executions?status=RUNNING").json()["items"]) == 2)
+    until(lambda: len(kiln("GET", "/executions?status=RUNNING").json()["items"]) == 2, seconds=30)
     # When it is deleted
     assert kiln("DELETE", f"/functions/{hogs}").status_code == 204
     # Then others need not wait for its time limit

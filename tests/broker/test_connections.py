@@ -19,6 +19,7 @@ from app.local.postgres import EmbeddedPostgres
 from app.settings import Settings
 from tests.broker.proxy import Proxy
 from tests.broker.sending import drain, publish, receive
+from tests.patience import until
 
 Connect = Callable[..., Connection]
 Rows = Callable[..., list[Any]]
@@ -202,13 +203,13 @@ def test_a_consumer_goes_on_over_a_new_connection(connect: Connect, queue: Queue
     worker = Worker(connect(lease_seconds=1, polling_interval=0.1), queue)
     thread = Thread(target=worker.run, daemon=True)
     thread.start()
-    _until(lambda: worker.got == ["held"])
+    until(lambda: worker.got == ["held"], seconds=30)
     # When its connection is lost
     cut(rows)
     publish(connect(), "new", queue)
     # Then it gets what is new, and what it held when the lease has run out
-    _until(lambda: sorted(worker.got) == ["held", "held", "new"])
-    _until(lambda: rows("SELECT FROM broker.messages") == [])
+    until(lambda: sorted(worker.got) == ["held", "held", "new"], seconds=30)
+    until(lambda: rows("SELECT FROM broker.messages") == [], seconds=30)
     worker.should_stop = True
     thread.join(10)
     assert not thread.is_alive()
@@ -255,10 +256,3 @@ def test_a_wait_is_as_good_with_many_open_files(connect: Connect, queue: Queue) 
         drain(connection)
     for file in files:
         file.close()
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

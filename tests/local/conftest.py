@@ -2,13 +2,13 @@
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.local.postgres import EmbeddedPostgres
+from tests.patience import came_true
 
 
 @pytest.fixture
@@ -27,12 +27,7 @@ def server(home: Path) -> Iterator[EmbeddedPostgres]:
 
 def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool:
     """Whether the condition becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return came_true(condition, seconds=seconds)
 
 
 def alive(pid: int) -> bool:

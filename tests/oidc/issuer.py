@@ -4,17 +4,18 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+
+from tests.oidc.serving import Served
 
 CLIENT_ID = "kiln"
 CLIENT_SECRET = "a secret: of the client's/+"
@@ -70,16 +71,16 @@ class Granted:
     redirect_uri: str
 
 
-class Issuer:
+class Issuer(Served):
     """Serves discovery, keys, tokens and userinfo on loopback. `metadata`, `claims` and `header` are laid over what is
     right (None takes a member out); `answers` has whole answers, by path.
     """
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.daemon_threads = True
+        super().__init__(server)
+        self.url = f"http://127.0.0.1:{server.server_port}"
         self.reset()
 
     def reset(self) -> None:
@@ -94,15 +95,6 @@ class Issuer:
         self.sign: Callable[[dict[str, Any], Claims], str] = lambda header, claims: signed(header, claims, self.signing)
         self.granted: dict[str, Granted] = {}
         self.asked: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def authorize(self, url: str) -> dict[str, str]:
         """Somebody signs in there: what their browser brings back."""

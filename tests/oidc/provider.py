@@ -2,9 +2,8 @@
 and the redirect URI as they were registered.
 """
 
-import threading
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
@@ -17,6 +16,7 @@ from werkzeug.serving import make_server
 
 from tests.oidc.browsing import BASE
 from tests.oidc.issuer import key
+from tests.oidc.serving import Served
 
 CLIENT_ID, CLIENT_SECRET = "kiln", "secret-of-the-client"
 REDIRECT_URI = f"{BASE}/oidc/acme/callback"
@@ -146,24 +146,15 @@ class Named(IssuerParameter):  # type: ignore[misc]
         return self.issuer
 
 
-class Provider:
+class Provider(Served):
     """Serves it on loopback, in a thread."""
 
     def __init__(self) -> None:
         self.app = Flask("provider")
-        self._server = make_server("127.0.0.1", 0, self.app, threaded=True)
-        self.issuer = f"http://127.0.0.1:{self._server.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        super().__init__(server)
+        self.issuer = f"http://127.0.0.1:{server.port}"
         self._serve()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def _serve(self) -> None:
         server = AuthorizationServer(self.app, lambda _client_id: RegisteredClient(), lambda _token, _request: None)
