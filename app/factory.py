@@ -3,6 +3,7 @@
 from flask import Flask
 
 from app.accounts import api as accounts
+from app.accounts import credential_api as credentials
 from app.accounts.guard import guard_routes
 from app.audit import api as audit
 from app.console import oidc as providers
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> Flask:
     app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (accounts, audit, environments, functions, executions, operations):
+    for package in (accounts, credentials, audit, environments, functions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     return app

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app.accounts import passwords, queries, tokens
+from app.accounts import credential_queries, passwords, queries, tokens
 from app.accounts.domain import (
     KEY_DAYS,
     MOST_KEY_DAYS,
@@ -68,7 +68,7 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
     if is_key and not tokens.is_key(token):
         return None
     with platform.database.statement() as connection:
-        found = queries.authenticate(connection, tokens.digest_of(token), idle=IDLE)
+        found = credential_queries.authenticate(connection, tokens.digest_of(token), idle=IDLE)
     if found is None or is_key != (found.session_id is None):
         return None
     known = Actor(
@@ -120,7 +120,7 @@ def begin_session(
     given, with which the session ends. The oldest sessions make room.
     """
     now = queries.now(session)
-    queries.end_oldest_sessions(session, user.id, but=_MOST_SESSIONS - 1)
+    credential_queries.end_oldest_sessions(session, user.id, but=_MOST_SESSIONS - 1)
     begun = UserSession(
         id=new_id(),
         user_id=user.id,
@@ -147,9 +147,9 @@ def begin_session(
 def renew(platform: Platform, session_id: UUID) -> str | None:
     """Give a session another name where it is to have one; the old one is good for a few seconds more."""
     with platform.database.transaction() as session:
-        if not queries.is_still_to_rotate(session, session_id):
+        if not credential_queries.is_still_to_rotate(session, session_id):
             return None
-        queries.replace_tokens(session, grace=_ROTATION_GRACE, session_id=session_id, api_key_id=None)
+        credential_queries.replace_tokens(session, grace=_ROTATION_GRACE, session_id=session_id, api_key_id=None)
         token = tokens.new_session()
         session.add(Token(digest=tokens.digest_of(token), session_id=session_id))
         return token
@@ -158,7 +158,7 @@ def renew(platform: Platform, session_id: UUID) -> str | None:
 def sessions(platform: Platform, user_id: UUID) -> Sequence[UserSession]:
     """A user's sessions, newest first."""
     with platform.database.reading() as session:
-        return queries.sessions(session, user_id)
+        return credential_queries.sessions(session, user_id)
 
 
 def end_session(platform: Platform, principal: Principal, session_id: UUID) -> None:
@@ -177,8 +177,8 @@ def end_other_sessions(platform: Platform, principal: Principal) -> None:
         raise NotFound
     with platform.database.transaction() as session:
         mine = principal.actor.credential_id
-        others = [one.id for one in queries.sessions(session, principal.user_id) if one.id != mine]
-        queries.end_sessions(session, principal.user_id, but=mine)
+        others = [one.id for one in credential_queries.sessions(session, principal.user_id) if one.id != mine]
+        credential_queries.end_sessions(session, principal.user_id, but=mine)
         act = Act("session.delete_others", principal.user_id, before={"sessions": others})
         record(session, principal.actor, act)
 
@@ -200,7 +200,9 @@ def create_key(
         if not now < expires_at <= now + timedelta(days=MOST_KEY_DAYS):
             raise ExpiryRefused(MOST_KEY_DAYS)
         text = tokens.new_key()
-        made = queries.add_key(session, principal.user_id, text, name=name, scopes=wanted, expires_at=expires_at)
+        made = credential_queries.add_key(
+            session, principal.user_id, text, name=name, scopes=wanted, expires_at=expires_at
+        )
         record(session, principal.actor, Act("api_key.create", made.id, after=_state(made)))
         return made, text
 
@@ -208,7 +210,7 @@ def create_key(
 def api_keys(platform: Platform, user_id: UUID, *, before: UUID | None, limit: int) -> Sequence[ApiKey]:
     """A user's newest keys before an id."""
     with platform.database.reading() as session:
-        return queries.api_keys(session, user_id, before=before, limit=limit)
+        return credential_queries.api_keys(session, user_id, before=before, limit=limit)
 
 
 def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
@@ -223,11 +225,13 @@ def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
 def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overlap_seconds: int) -> tuple[ApiKey, str]:
     """Give a key of one's own another text; the old one is good for so long more."""
     with platform.database.transaction() as session:
-        found = queries.lock_api_key(session, key_id)
+        found = credential_queries.lock_api_key(session, key_id)
         if found is None or found.user_id != principal.user_id:
             raise NotFound
         _check_scopes(principal, frozenset(map(Scope, found.scopes)))
-        queries.replace_tokens(session, grace=timedelta(seconds=overlap_seconds), session_id=None, api_key_id=key_id)
+        credential_queries.replace_tokens(
+            session, grace=timedelta(seconds=overlap_seconds), session_id=None, api_key_id=key_id
+        )
         text = tokens.new_key()
         session.add(Token(digest=tokens.digest_of(text), api_key_id=key_id))
         found.hint, found.rotated_at = tokens.hint_of(text), queries.now(session)
@@ -238,7 +242,7 @@ def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overla
 def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
     """End a key at once."""
     with platform.database.transaction() as session:
-        found = queries.lock_api_key(session, key_id)
+        found = credential_queries.lock_api_key(session, key_id)
         if found is None or not is_theirs(principal, found.user_id):
             raise NotFound
         session.delete(found)
@@ -247,7 +251,7 @@ def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
 
 def forget_ended(connection: Connection) -> None:
     """Remove what lets nobody in any more."""
-    queries.forget_ended(connection, idle=IDLE)
+    credential_queries.forget_ended(connection, idle=IDLE)
 
 
 def _take_turn(platform: Platform, email: str, address: str) -> None:
@@ -255,7 +259,7 @@ def _take_turn(platform: Platform, email: str, address: str) -> None:
     # Each turn is a transaction of its own: nobody holds one while waiting for another.
     with platform.database.statement() as connection:
         limits = [(f"sign-in from {address}", *_ADDRESS), (f"sign-in of {email} from {address}", *_PAIR)]
-        if not queries.has_signed_in_from(connection, email, address):
+        if not credential_queries.has_signed_in_from(connection, email, address):
             limits.append((f"sign-in of {email}", *_ACCOUNT))
         for limit in limits:
             _take(connection, *limit)
@@ -268,7 +272,7 @@ def take_turn_elsewhere(platform: Platform, address: str) -> None:
 
 
 def _take(connection: Connection, name: str, every: timedelta, burst: int) -> None:
-    wait = queries.take_turn(connection, name, every=every, burst=burst)
+    wait = credential_queries.take_turn(connection, name, every=every, burst=burst)
     if wait > 0:
         raise TooManyAttempts(ceil(wait))
 
@@ -277,7 +281,7 @@ def may_be_written(platform: Platform, stranger: Actor) -> bool:
     """Whether one more refusal of a stranger may be written: they must not fill the database."""
     name = f"refusal of {stranger.address}"
     with platform.database.statement() as connection:
-        return queries.take_turn(connection, name, every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
+        return credential_queries.take_turn(connection, name, every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
 
 
 def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import text as sql
 
-from app.accounts import passwords, queries, tokens
+from app.accounts import credential_queries, passwords, queries, tokens
 from app.accounts.domain import MOST_KEY_DAYS, Principal
 from app.addresses import fingerprint
 from app.audit.domain import Act, Actor, Via
@@ -48,7 +48,7 @@ def ensure(platform: Platform) -> First | None:
         user = queries.add_user(session, email=settings.admin_email, name=name, role=Role.ADMIN, password=hashed)
         # Good for as long as a key may be: the installation's own command lines are shown with it.
         end = user.created_at + timedelta(days=MOST_KEY_DAYS)
-        queries.add_key(session, user.id, key, name="first", scopes=EVERY_SCOPE, expires_at=end)
+        credential_queries.add_key(session, user.id, key, name="first", scopes=EVERY_SCOPE, expires_at=end)
         record(session, Actor(via=Via.SYSTEM), Act("user.create", user.id, after={"email": user.email}))
         first = First(user.email, None if chosen else password, key)
         # Before the transaction ends: an administrator whose password nobody knows is none.

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts import credentials, people, queries, tokens
+from app.accounts import credential_queries, credentials, people, queries, tokens
 from app.accounts.credentials import SignedIn
 from app.accounts.domain import (
     AccountError,
@@ -73,7 +73,7 @@ def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str
         _write_refusal(platform, client.provider, actor, error, is_link=session_id is not None)
         raise
     with platform.database.transaction() as session:
-        queries.add_begun_sign_in(
+        credential_queries.add_begun_sign_in(
             session,
             browser,
             provider=client.provider.name,
@@ -87,7 +87,7 @@ def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str
 def end(platform: Platform, client: Client, actor: Actor, *, browser: str, answer: Answer, user_agent: str) -> Ended:
     """Take in who comes back from a provider. Raises OidcError, IdentityRefused and IdentityTaken, and writes them."""
     with platform.database.transaction() as session:
-        begun = queries.take_begun_sign_in(session, browser)
+        begun = credential_queries.take_begun_sign_in(session, browser)
     try:
         awaited = _awaited(begun, client, actor)
         claims = client.claims(answer, Secrets.of(browser))
@@ -102,7 +102,7 @@ def end(platform: Platform, client: Client, actor: Actor, *, browser: str, answe
 def identities(platform: Platform, user_id: UUID) -> Sequence[Identity]:
     """A user's identities, newest first."""
     with platform.database.reading() as session:
-        return queries.identities(session, user_id)
+        return credential_queries.identities(session, user_id)
 
 
 def add(platform: Platform, principal: Principal, user_id: UUID, *, issuer: str, subject: str) -> Identity:
@@ -130,10 +130,10 @@ def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
         if seen is None or not credentials.is_theirs(principal, seen.user_id):
             raise NotFound
         user = queries.lock_user(session, seen.user_id)
-        found = queries.lock_identity(session, identity_id)
+        found = credential_queries.lock_identity(session, identity_id)
         if user is None or found is None:
             raise NotFound
-        others = [one for one in queries.identities(session, user.id) if one.id != identity_id]
+        others = [one for one in credential_queries.identities(session, user.id) if one.id != identity_id]
         if user.id == principal.user_id and not others and queries.password_of(session, user.id) is None:
             raise LastWayIn
         session.delete(found)
@@ -178,11 +178,11 @@ def _signed_in(platform: Platform, provider: Provider, actor: Actor, claims: Cla
 
 def _known(session: Session, provider: Provider, claims: Claims) -> tuple[User, Identity] | None:
     """The user whose identity it is, locked."""
-    seen = queries.identity(session, provider.issuer, claims.subject)
+    seen = credential_queries.identity(session, provider.issuer, claims.subject)
     if seen is None:
         return None
     user = queries.lock_user(session, seen.user_id)
-    found = queries.lock_identity(session, seen.id)
+    found = credential_queries.lock_identity(session, seen.id)
     if user is None or found is None:
         raise UnknownIdentity
     if not user.enabled:
@@ -216,7 +216,7 @@ def _link(platform: Platform, provider: Provider, actor: Actor, claims: Claims) 
         user = None if actor.user_id is None else queries.lock_user(session, actor.user_id)
         if user is None:
             raise BegunElsewhere
-        found = queries.identity(session, provider.issuer, claims.subject)
+        found = credential_queries.identity(session, provider.issuer, claims.subject)
         if found is None:
             _added(session, actor, user.id, provider.issuer, claims.subject)
         elif found.user_id != user.id:
@@ -242,11 +242,11 @@ def _move(session: Session, actor: Actor, user: User, issuer: str, group_ids: Se
     for group_id in joined:
         record(session, actor, Act("group.add_member", group_id, after={"userId": user.id, "issuer": issuer}))
     if left or joined:
-        queries.rotate_sessions(session, [user.id])
+        credential_queries.rotate_sessions(session, [user.id])
 
 
 def _added(session: Session, actor: Actor, user_id: UUID, issuer: str, subject: str) -> Identity:
-    made = queries.add_identity(session, user_id, issuer, subject)
+    made = credential_queries.add_identity(session, user_id, issuer, subject)
     record(session, actor, Act("identity.create", made.id, after=_state(made)))
     return made
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts import passwords, queries
+from app.accounts import credential_queries, passwords, queries
 from app.accounts.domain import (
     EmailTaken,
     Forbidden,
@@ -150,9 +150,9 @@ def _change_user(
             raise LastAdministrator
         found.updated_at = queries.now(session)
         if "password" in values or not found.enabled:
-            queries.end_sessions(session, user_id, but=but if found.enabled else None)
+            credential_queries.end_sessions(session, user_id, but=but if found.enabled else None)
         if found.role != before["role"] or "password" in values:
-            queries.rotate_sessions(session, [user_id])
+            credential_queries.rotate_sessions(session, [user_id])
         old, new = changed(before, _state(found))
         if "password" in values:
             new["isPasswordNew"] = True
@@ -222,7 +222,7 @@ def delete_group(platform: Platform, actor: Actor, group_id: UUID) -> None:
     """Remove a group. What was shared with it stays shared with nobody, as with users."""
     with platform.database.transaction() as session:
         found = _group(session, group_id)
-        queries.rotate_sessions(session, queries.members_of(session, group_id))
+        credential_queries.rotate_sessions(session, queries.members_of(session, group_id))
         session.delete(found)
         record(session, actor, Act("group.delete", group_id, before=_group_state(found)))
 
@@ -242,7 +242,7 @@ def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) 
         if found is None:
             raise UnknownReference("user", user_id, "/userId")
         if queries.join(session, group_id, user_id):
-            queries.rotate_sessions(session, [user_id])
+            credential_queries.rotate_sessions(session, [user_id])
             record(session, actor, Act("group.add_member", group_id, after={"userId": user_id}))
         return Person(found, queries.groups_of(session, [user_id])[user_id])
 
@@ -253,7 +253,7 @@ def remove_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUI
         _group(session, group_id)
         if not queries.leave(session, group_id, user_id):
             raise NotFound
-        queries.rotate_sessions(session, [user_id])
+        credential_queries.rotate_sessions(session, [user_id])
         record(session, actor, Act("group.remove_member", group_id, before={"userId": user_id}))
 
 

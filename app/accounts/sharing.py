@@ -8,11 +8,33 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.accounts import queries
-from app.accounts.domain import UnknownReference
+from app.accounts.domain import Principal, UnknownReference
 from app.accounts.models import Group, User
 
-#: The condition of SQL, its parameters, and for lists all that a user is.
-visible, viewer, audiences_of = queries.visible, queries.viewer, queries.audiences
+#: Everybody, among those who may see something.
+EVERYBODY = UUID(int=0)
+
+
+def visible(alias: str) -> str:
+    """The condition that `can_access` is, in SQL, for a row with `allowed_users` and `allowed_groups`; its parameters
+    are `viewer`'s.
+    """
+    return f"""(%(sees_all)s OR cardinality({alias}.allowed_users || {alias}.allowed_groups) = 0
+        OR %(viewer_id)s = ANY ({alias}.allowed_users) OR {alias}.allowed_groups && %(viewer_groups)s::uuid[])"""
+
+
+def viewer(principal: Principal) -> dict[str, Any]:
+    """The parameters of `visible`."""
+    return {
+        "sees_all": principal.is_admin,
+        "viewer_id": principal.user_id,
+        "viewer_groups": list(principal.groups),
+    }
+
+
+def audiences_of(principal: Principal) -> list[UUID]:
+    """All that a user is, for lists of what is shared."""
+    return [EVERYBODY, principal.user_id, *principal.groups]
 
 
 class Shareable(Protocol):

@@ -8,6 +8,7 @@ from flask import Response, request
 from marshmallow import Schema, ValidationError
 
 from app.accounts.api import PROBLEMS as ACCOUNT_PROBLEMS
+from app.accounts.credential_api import PROBLEMS as CREDENTIAL_PROBLEMS
 from app.accounts.domain import AccountError
 from app.console.pages import Refused
 from app.environments.api import PROBLEMS as ENVIRONMENT_PROBLEMS
@@ -16,7 +17,7 @@ from app.http.problems import PROBLEMS
 
 View = Callable[..., Any]
 
-_CODES: Final[Mapping[type[Exception], str]] = ACCOUNT_PROBLEMS | ENVIRONMENT_PROBLEMS
+_CODES: Final[Mapping[type[Exception], str]] = ACCOUNT_PROBLEMS | CREDENTIAL_PROBLEMS | ENVIRONMENT_PROBLEMS
 
 #: Whoever is refused with one of these can do something about it at the form.
 _TOLD_AT_FORM: Final = frozenset({409, 412, 413, 422})

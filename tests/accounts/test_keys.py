@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.accounts import queries, tokens
+from app.accounts import credential_queries, tokens
 from app.rules import Role, Scope
 from tests.accounts.world import World
 from tests.api.answers import assert_problem
@@ -36,7 +36,7 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(client: FlaskClient, rows: Row
 
 
 def test_what_is_no_key_never_reaches_the_database(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "authenticate", lambda *_a, **_k: pytest.fail("the database was asked"))
+    monkeypatch.setattr(credential_queries, "authenticate", lambda *_a, **_k: pytest.fail("the database was asked"))
     chance = random.Random(9)
     digits = string.ascii_letters + string.digits
     for _ in range(20_000):

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from app.accounts import queries as accounts
+from app.accounts import credential_queries
+from app.accounts.sharing import EVERYBODY
 from app.functions import queries as functions
 from tests.planning import Mode, Recorder, Statement, explain
 
@@ -65,7 +66,7 @@ def identified(session: Session, name: str) -> UUID:
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 def test_a_list_is_read_by_the_index_of_whom_functions_are_shared_with(session: Session, mode: Mode) -> None:
-    audiences = [accounts.EVERYBODY, *(identified(session, f"group {n}") for n in range(GROUPS))]
+    audiences = [EVERYBODY, *(identified(session, f"group {n}") for n in range(GROUPS))]
     first, second = sent(lambda: functions.page(session, audiences, before=None, limit=LIMIT))
     ids, items = explain(first, mode, execute=True), explain(second, mode, execute=True)
     assert ids.indexes == {"pk_function_audiences"}
@@ -77,9 +78,9 @@ def test_a_list_is_read_by_the_index_of_whom_functions_are_shared_with(session: 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 def test_who_asks_is_found_by_the_digest_of_their_token(session: Session, mode: Mode) -> None:
     digest = session.connection().exec_driver_sql("SELECT digest FROM tokens LIMIT 1").scalar_one()
-    (statement,) = sent(lambda: accounts.authenticate(session.connection(), bytes(digest), idle=timedelta(minutes=30)))[
-        :1
-    ]
+    (statement,) = sent(
+        lambda: credential_queries.authenticate(session.connection(), bytes(digest), idle=timedelta(minutes=30))
+    )[:1]
     plan = explain(statement, mode, execute=True)
     assert {"pk_tokens", "pk_users", "pk_api_keys"} <= plan.indexes
     assert plan.read_whole <= {"sessions"}
