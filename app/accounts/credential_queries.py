@@ -138,10 +138,10 @@ def has_signed_in_from(connection: Connection, email: str, address: str) -> bool
     return connection.execute(wanted.limit(1)).first() is not None
 
 
-def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
-    """End all sessions of a user's but one."""
-    ended = delete(UserSession).where(UserSession.user_id == user_id)
-    session.execute(ended if but is None else ended.where(UserSession.id != but))
+def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> list[UUID]:
+    """End all sessions of a user's but one; answers which they were, newest first."""
+    ended = delete(UserSession).where(UserSession.user_id == user_id).returning(UserSession.id)
+    return sorted(session.execute(ended if but is None else ended.where(UserSession.id != but)).scalars(), reverse=True)
 
 
 def end_oldest_sessions(session: Session, user_id: UUID, *, but: int) -> None:

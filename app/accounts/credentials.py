@@ -176,9 +176,7 @@ def end_other_sessions(platform: Platform, principal: Principal) -> None:
     if principal.actor.via is not Via.SESSION:
         raise NotFound
     with platform.database.transaction() as session:
-        mine = principal.actor.credential_id
-        others = [one.id for one in credential_queries.sessions(session, principal.user_id) if one.id != mine]
-        credential_queries.end_sessions(session, principal.user_id, but=mine)
+        others = credential_queries.end_sessions(session, principal.user_id, but=principal.actor.credential_id)
         act = Act("session.delete_others", principal.user_id, before={"sessions": others})
         record(session, principal.actor, act)
 
