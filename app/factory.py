@@ -19,6 +19,7 @@ from app.http.bodies import OrjsonProvider
 from app.http.correlation import correlate_requests
 from app.http.origins import refuse_foreigners
 from app.http.problems import answer_as, answer_with_problems
+from app.http.protection import protect_answers
 from app.oidc.client import clients
 from app.operations import api as operations
 from app.operations import health
@@ -33,7 +34,7 @@ _BODY_OVERHEAD = 65_536
 
 def create_app(settings: Settings) -> Flask:
     """The application for these settings; reads no environment and connects to nothing yet."""
-    app = Flask("app", static_folder="http/static")
+    app = Flask("app", static_folder="http/static", template_folder="http/templates")
     platform = Platform.of(settings, process="web")
     app.extensions["kiln"] = platform
     app.extensions["kiln.waiters"] = Waiters(platform.database, most=settings.web_waiters)
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
 
+    protect_answers(app)
     correlate_requests(app)
     refuse_foreigners(app, settings.hosts)
     guard_routes(app)

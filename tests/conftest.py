@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from kombu import pools
 
+from app.broker.transport import Transport, transports
 from app.factory import create_app
 from app.local.administrator import administrator_of
 from app.local.postgres import EmbeddedPostgres
@@ -50,9 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def empty_pools() -> Iterator[None]:
-    """Whoever asks workers something leaves a connection in kombu's pools, which live as long as the process."""
+    """Whoever asks workers something leaves a connection in kombu's pools, which live as long as the process; any other
+    is the test's to close, or a later one would fail when it is collected.
+    """
+    before = _connected()
     yield
     pools.reset()
+    assert _connected() <= before
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +65,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     """One server for the session; it need not survive a crash of the machine."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False, superuser=True) as server:
         yield server
+
+
+def _connected() -> set[Transport]:
+    return {transport for transport in transports if transport.connected}
 
 
 #: The first administrator's, in every database of the tests.

@@ -34,13 +34,15 @@ FLUSH_SECONDS: Final = 0.05
 #: Publishers whose transaction began before a consumer fell asleep have committed after this.
 SECOND_LOOK_SECONDS: Final = 0.01
 
+#: All of this process.
+transports: "WeakSet[Transport]" = WeakSet()
+
 #: A child of a fork keeps its parent's connections without using them: to end one would end the parent's.
-_transports: "WeakSet[Transport]" = WeakSet()
 _of_parents: list[Link] = []
 
 
 def _after_fork() -> None:
-    for transport in list(_transports):
+    for transport in list(transports):
         transport.disown()
     forget_everything()
 
@@ -94,7 +96,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         self._followed: dict[str, tuple[str, EventReader]] = {}
         self.prefetch_count = 0
         """How many messages all channels may hold together; 0 without a limit."""
-        _transports.add(self)
+        transports.add(self)
 
     def rename(self, holder: str, node: str) -> None:
         """Consume and hold in the name of `holder`, whom operators call `node`."""

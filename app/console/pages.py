@@ -17,24 +17,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from app.accounts.guard import caller, csrf_token, knows_caller
 from app.http.cursors import DEFAULT_LIMIT, paged
 from app.http.problems import CONTENT_TYPE
+from app.http.protection import PAGE_POLICY
 from app.rules import Scope
 
 blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates", static_folder="static")
-
-#: Only what this server serves as files, and no frame of anybody's. Trusted Types cannot be asked for: htmx reads what
-#: it is answered with a DOMParser.
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "img-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 
 #: The blueprint of the ways to other providers and back, whose answers are pages, too.
 PROVIDERS: Final = "oidc"
@@ -145,12 +131,8 @@ def protect(response: Response) -> Response:
     """What every page says of itself."""
     if not _is_ours():
         return response
-    response.headers.setdefault("Content-Security-Policy", POLICY)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     if request.endpoint != "console.static":
-        response.headers["Cache-Control"] = "no-store"
         response.vary.update(("HX-Request", "HX-Target"))
     return response
 

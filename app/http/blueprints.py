@@ -128,7 +128,6 @@ def document(app: Flask) -> ProblemApi:
         OPENAPI_JSON_PATH="openapi.json",
         OPENAPI_SWAGGER_UI_PATH="/docs",
         OPENAPI_SWAGGER_UI_URL="/static/swagger/",
-        OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
     )
     info = {
         "description": "Source in, JSON out: register functions and execute them. To try out requests here that change "

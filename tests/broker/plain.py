@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,6 +22,16 @@ def create(url: str, *, results: str = "rpc://") -> Celery:
     _calculate(celery)
     _work(celery, url)
     return celery
+
+
+@contextmanager
+def client(url: str, *, results: str = "rpc://") -> Iterator[Celery]:
+    """The application for whoever sends, with the connection over which answers come closed in the end."""
+    with create(url, results=results) as celery:
+        yield celery
+        answers = getattr(celery.backend, "result_consumer", None)
+        if answers is not None and answers._consumer is not None:
+            answers.stop()
 
 
 def _calculate(celery: Celery) -> None:

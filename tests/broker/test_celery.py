@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "broker.md"
 def celery(settings: Settings, rows: Rows) -> Iterator[Celery]:
     """The application, and a table for what its tasks write."""
     rows("CREATE TABLE journal (line text, at timestamptz DEFAULT clock_timestamp())")
-    with plain.create(settings.database_url) as app:
+    with plain.client(settings.database_url) as app:
         yield app
 
 
@@ -135,7 +135,7 @@ def test_a_worker_that_stood_still_is_steered_as_before(celery: Celery, start: S
 def test_a_chord_ends_when_all_its_tasks_have(celery: Celery, settings: Settings, start: Start) -> None:
     results = "db+postgresql+psycopg" + settings.database_url.removeprefix("postgresql")
     start("threads", results=results)
-    with plain.create(settings.database_url, results=results) as app:
+    with plain.client(settings.database_url, results=results) as app:
         add, total = app.tasks["add"], app.tasks["total"]
         assert chord(add.s(number, number) for number in range(5))(total.s()).get(timeout=20) == 20
 

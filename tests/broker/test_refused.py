@@ -20,7 +20,7 @@ Start = Callable[[str], LocalProcess]
 @pytest.fixture
 def celery(settings: Settings) -> Iterator[Celery]:
     """A client of the worker's."""
-    with plain.create(settings.database_url) as app:
+    with plain.client(settings.database_url) as app:
         yield app
 
 

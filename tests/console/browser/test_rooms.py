@@ -294,3 +294,10 @@ def test_another_origins_page_changes_nothing(window: Window, address: str) -> N
     expect(page.get_by_role("alert")).to_contain_text("Only pages of this server may ask for this.")
     page.goto("/console/groups")
     expect(page.locator("#all")).to_contain_text("There are no groups yet.")
+
+
+def test_the_api_can_be_browsed(window: Window) -> None:
+    window.page.goto("/docs")
+    operation = window.page.locator(".opblock", has=window.page.locator('[data-path="/languages"]'))
+    operation.get_by_role("button").first.click()
+    expect(operation.get_by_text("No parameters")).to_be_visible()
