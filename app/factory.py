@@ -13,6 +13,7 @@ from app.environments.domain import LARGEST_BYTES
 from app.executions import api as executions
 from app.executions.waiting import Waiters
 from app.functions import api as functions
+from app.functions import version_api as versions
 from app.http import pages
 from app.http.blueprints import document
 from app.http.bodies import OrjsonProvider
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> Flask:
     app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (accounts, credentials, audit, environments, functions, executions, operations):
+    for package in (accounts, credentials, audit, environments, functions, versions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     return app

@@ -30,7 +30,7 @@ from app.executions.schemas import (
 )
 from app.executions.waiting import Waiters
 from app.functions.domain import Verification
-from app.functions.schemas import VersionRead, as_version
+from app.functions.version_schemas import VersionRead, as_version
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.conditions import if_match
 from app.http.correlation import correlation_id
@@ -184,7 +184,7 @@ class Verify(MethodView):
         headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
         if version.verification != Verification.PENDING:
             return as_version(version, is_active), 200, headers
-        location = url_for("functions.Version", function_id=function_id, number=number)
+        location = url_for("versions.OneVersion", function_id=function_id, number=number)
         headers |= {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
         return as_version(version, is_active), 202, headers
 

@@ -21,6 +21,7 @@ from app.executions.domain import (
 )
 from app.executions.waiting import Waiters
 from app.functions import service as functions
+from app.functions import versions
 from app.functions.domain import UnknownFunction, VersionStatus, function_status
 from app.functions.models import Version
 from app.platform import Platform
@@ -149,12 +150,12 @@ def verify_and_wait(
     """Ask for a version to be verified and wait for that; answers the version as it is after at most `seconds`, and
     whether it is the active one. The end is found by the second look.
     """
-    verification_id = functions.verify(platform, principal, function_id, number, correlation_id=correlation_id)
+    verification_id = versions.verify(platform, principal, function_id, number, correlation_id=correlation_id)
     if seconds > 0:
         with waiters.expect(verification_id) as waiting:
             if waiting is not None:
                 waiting.wait(seconds)
-    return functions.version(platform, principal, function_id, number)
+    return versions.read(platform, principal, function_id, number)
 
 
 def _refuse_large(platform: Platform, text: str, *, pointer: str) -> None:

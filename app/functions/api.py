@@ -13,11 +13,9 @@ from app.functions.domain import (
     FunctionLimits,
     MemoryTooSmall,
     NameTaken,
-    NoSuchVersion,
     RevisionMismatch,
     SourceTooLarge,
     UnknownFunction,
-    VersionNotReady,
 )
 from app.functions.models import Function as Row
 from app.functions.schemas import (
@@ -26,15 +24,11 @@ from app.functions.schemas import (
     FunctionRead,
     FunctionWrite,
     LanguagePage,
-    VersionPage,
-    VersionRead,
     as_item,
     as_read,
-    as_version,
-    as_version_item,
 )
 from app.functions.service import Code
-from app.http.blueprints import LARGEST_NUMBER, LOCATED, TAGGED, ResourceBlueprint, platform
+from app.http.blueprints import LOCATED, TAGGED, ResourceBlueprint, platform
 from app.http.conditions import if_match
 from app.http.correlation import correlation_id
 from app.http.cursors import PageQuery, paged
@@ -47,8 +41,6 @@ blueprint = ResourceBlueprint("functions", __name__, description="What is deploy
 #: What the errors of this package are on the wire.
 PROBLEMS = {
     UnknownFunction: "not_found",
-    NoSuchVersion: "not_found",
-    VersionNotReady: "version_not_ready",
     NameTaken: "name_taken",
     RevisionMismatch: "precondition_failed",
     SourceTooLarge: "too_large",
@@ -123,37 +115,6 @@ class Function(MethodView):
             correlation_id=correlation_id(),
         )
         return as_read(*row), 200, _tag(row[0])
-
-
-@blueprint.route("/functions/<id:function_id>/versions")
-class Versions(MethodView):
-    """What a function's code was and is."""
-
-    @rule(Scope.FUNCTIONS_READ)
-    @blueprint.arguments(PageQuery, location="query")
-    @blueprint.response(200, VersionPage)
-    def get(self, query: dict[str, Any], function_id: UUID) -> dict[str, Any]:
-        """List the versions of a function, newest first, without source and compile log."""
-
-        def fetch(before: UUID | None, limit: int) -> Any:
-            number = None if before is None else min(before.int, LARGEST_NUMBER)
-            return service.versions(platform(), caller(), function_id, before=number, limit=limit)
-
-        page = paged(fetch, query, lambda row: UUID(int=row[0].number))
-        return page | {"items": [as_version_item(*row) for row in page["items"]]}
-
-
-@blueprint.route("/functions/<id:function_id>/versions/<number:number>")
-class Version(MethodView):
-    """One version."""
-
-    @rule(Scope.FUNCTIONS_READ)
-    @blueprint.response(200, VersionRead)
-    def get(self, function_id: UUID, number: int) -> dict[str, Any]:
-        """Read a version: its source, what compiled it and how, the digests of what that made, and what came of the
-        last verification.
-        """
-        return as_version(*service.version(platform(), caller(), function_id, number))
 
 
 @blueprint.route("/languages")

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.broker import Delivery
-from app.functions import artifacts, languages, queries
+from app.functions import artifacts, languages, queries, version_queries
 from app.functions.domain import MAX_DELIVERIES, Provenance, VersionStatus, digest_of
 from app.functions.models import Version
 from app.platform import Platform
@@ -80,7 +80,7 @@ def stop(platform: Platform, delivery: Delivery, function_id: UUID, number: int)
 
 def _fail(platform: Platform, delivery: Delivery, function_id: UUID, number: int, error: str) -> None:
     with platform.database.transaction() as session:
-        version = queries.lock_version(session, function_id, number)
+        version = version_queries.lock(session, function_id, number)
     if version is not None and version.status not in {VersionStatus.READY, VersionStatus.FAILED}:
         _finish(platform, delivery, version, Failure(error), duration_ms=0)
 
@@ -88,7 +88,7 @@ def _fail(platform: Platform, delivery: Delivery, function_id: UUID, number: int
 def _begin(platform: Platform, delivery: Delivery, function_id: UUID, number: int) -> Version | None:
     """Mark the attempt; none when there is nothing to do any more."""
     with platform.database.transaction() as session:
-        version = queries.lock_version(session, function_id, number)
+        version = version_queries.lock(session, function_id, number)
         if version is None or version.status in {VersionStatus.READY, VersionStatus.FAILED}:
             settle(session, delivery)
             return None
@@ -125,7 +125,7 @@ def _finish(
         if not settle(session, delivery):
             log.warning("version.stale", attempt=version.compile_attempts)
             return None
-        locked = queries.lock_version(session, version.function_id, version.number)
+        locked = version_queries.lock(session, version.function_id, version.number)
         if locked is None:
             return None
         now = queries.now(session)
@@ -137,7 +137,7 @@ def _finish(
                     artifacts.store(platform, session, result.artifact, now=now)
                 if result.compiled.layer is not None:
                     _store_layer(session, result.compiled.layer, now=now)
-                queries.activate(session, version.function_id, version.number, now=now)
+                version_queries.activate(session, version.function_id, version.number, now=now)
                 _record(locked, result)
             case _:
                 assert_never(result)

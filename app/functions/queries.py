@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Uuid, any_, delete, func, literal, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Connection, Uuid, any_, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session, defer
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.functions.models import Artifact, Function, Layer, NativeCode, Version
+from app.functions.version_queries import IN_A_LIST
 from app.toolchains import State
 
 #: Runs where messages die (see `app.broker`): a version whose compilation is among them has FAILED. The message names
@@ -39,9 +40,6 @@ FROM buried
 WHERE buried.execution_id IS NULL AND version.function_id = buried.function_id AND version.verification = 'PENDING'
   AND strpos(broker.readable(payload) ->> 'body', version.verification_id::text) > 0
 """
-
-#: What no list shows of a version, and what may be long.
-_IN_A_LIST = defer(Version.source, raiseload=True), defer(Version.compile_log, raiseload=True)
 
 ON_DEAD = (LOST, VERIFICATION_LOST)
 
@@ -101,7 +99,7 @@ def page(
         .where(Function.deleted_at.is_(None))
         .order_by(Function.id.desc())
         .limit(limit)
-        .options(*_IN_A_LIST)
+        .options(*IN_A_LIST)
     )
     if audiences is not None:
         parameters = {"audiences": list(audiences), "before": before or _LAST_ID, "limit": limit}
@@ -121,51 +119,6 @@ def name_is_taken(session: Session, name: str, *, by_other_than: UUID | None = N
     return session.execute(statement).first() is not None
 
 
-def lock_version(session: Session, function_id: UUID, number: int) -> Version | None:
-    """One version, locked for the transaction; none when its function is deleted."""
-    statement = (
-        select(Version)
-        .join(Function, Function.id == Version.function_id)
-        .where(Version.function_id == function_id, Version.number == number, Function.deleted_at.is_(None))
-        .with_for_update(of=Version)
-    )
-    return session.execute(statement).scalar_one_or_none()
-
-
-def versions(session: Session, function_id: UUID, *, before: int | None, limit: int) -> Sequence[tuple[Version, bool]]:
-    """The newest versions of a function whose number comes before `before`, each with whether it is the active one;
-    without locks, and none when the function is deleted.
-    """
-    statement = _with_activity(function_id).order_by(Version.number.desc()).limit(limit).options(*_IN_A_LIST)
-    if before is not None:
-        statement = statement.where(Version.number < before)
-    return [(version, is_active) for version, is_active in session.execute(statement)]
-
-
-def version(session: Session, function_id: UUID, number: int) -> tuple[Version, bool] | None:
-    """One of them."""
-    row = session.execute(_with_activity(function_id).where(Version.number == number)).one_or_none()
-    return None if row is None else (row[0], row[1])
-
-
-def _with_activity(function_id: UUID) -> Select[tuple[Version, bool]]:
-    return (
-        select(Version, func.coalesce(Function.active_version == Version.number, False))
-        .join(Function, Function.id == Version.function_id)
-        .where(Version.function_id == function_id, Function.deleted_at.is_(None))
-    )
-
-
-def is_underway(session: Session, function_id: UUID, verification_id: UUID) -> bool:
-    """Whether there is a message that asks for this verification."""
-    statement = text(
-        "SELECT EXISTS (SELECT FROM broker.messages WHERE function_id = :function_id AND state <> 'dead' "
-        "AND strpos(payload::text, :verification_id) > 0)"
-    )
-    parameters = {"function_id": function_id, "verification_id": str(verification_id)}
-    return bool(session.execute(statement, parameters).scalar_one())
-
-
 def stored_digests(session: Session, version: Version) -> tuple[str | None, str | None]:
     """The digests of what is stored under a version's digests of module and layer, computed from its bytes."""
     wasm = select(_hex_digest(Artifact.wasm)).where(Artifact.digest == version.artifact_digest)
@@ -176,15 +129,6 @@ def stored_digests(session: Session, version: Version) -> tuple[str | None, str 
 
 def _hex_digest(content: InstrumentedAttribute[bytes]) -> ColumnElement[str]:
     return func.encode(func.sha256(content), "hex")
-
-
-def activate(session: Session, function_id: UUID, number: int, *, now: datetime) -> None:
-    """Make a version the active one unless a newer one already is."""
-    session.execute(
-        update(Function)
-        .where(Function.id == function_id, func.coalesce(Function.active_version, 0) < number)
-        .values(active_version=number, updated_at=now)
-    )
 
 
 NATIVE = "SELECT native, mac FROM native_code WHERE digest = %s AND target = %s"

@@ -1,5 +1,5 @@
-"""The verbs of functions as users know them: register, read, change, verify, remove. What workers do of it is in
-`compiling` and `verifying`.
+"""The verbs of functions as users know them: register, read, change, remove. Those of their versions are in `versions`,
+and what workers do in `compiling` and `verifying`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,9 @@ from app.functions.domain import (
     FunctionLimits,
     MemoryTooSmall,
     NameTaken,
-    NoSuchVersion,
     RevisionMismatch,
     SourceTooLarge,
     UnknownFunction,
-    Verification,
-    VersionNotReady,
     VersionStatus,
     digest_of,
 )
@@ -150,7 +147,7 @@ def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[F
 def check_visible(platform: Platform, principal: Principal, function_id: UUID) -> None:
     """Raises `UnknownFunction` for a function that is not there for the caller."""
     with platform.database.reading() as session:
-        _visible(session, principal, function_id)
+        visible(session, principal, function_id)
 
 
 def page(
@@ -160,53 +157,6 @@ def page(
     audiences = None if principal.is_admin else audiences_of(principal)
     with platform.database.reading() as session:
         return queries.page(session, audiences, before=before, limit=limit)
-
-
-def versions(
-    platform: Platform, principal: Principal, function_id: UUID, *, before: int | None, limit: int
-) -> Sequence[tuple[Version, bool]]:
-    """The newest versions of a function before a number, each with whether it is the active one; raises
-    `UnknownFunction`.
-    """
-    with platform.database.reading() as session:
-        _visible(session, principal, function_id)
-        return queries.versions(session, function_id, before=before, limit=limit)
-
-
-def version(platform: Platform, principal: Principal, function_id: UUID, number: int) -> tuple[Version, bool]:
-    """One of them; raises `NoSuchVersion`."""
-    with platform.database.reading() as session:
-        _visible(session, principal, function_id)
-        found = queries.version(session, function_id, number)
-    if found is None:
-        raise NoSuchVersion
-    return found
-
-
-def verify(platform: Platform, principal: Principal, function_id: UUID, number: int, *, correlation_id: str) -> UUID:
-    """Ask for a version to be built again and compared with what is recorded; answers what names the verification.
-    Where one is underway already, that is the one.
-    """
-    with platform.database.transaction() as session:
-        _check_ownership(platform, principal, _visible(session, principal, function_id))
-        found = queries.lock_version(session, function_id, number)
-        if found is None:
-            raise NoSuchVersion
-        if found.status != VersionStatus.READY:
-            raise VersionNotReady(found.status)
-        underway = found.verification_id
-        if (
-            underway is not None
-            and found.verification == Verification.PENDING
-            and queries.is_underway(session, function_id, underway)
-        ):
-            return underway
-        found.verification, found.verification_id = Verification.PENDING, new_id()
-        found.verified_at = found.verification_reason = found.rebuilt = None
-        ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
-        _enqueue(session, Task.VERIFY, function_id, ids, correlation_id)
-        record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
-        return found.verification_id
 
 
 def delete(
@@ -246,7 +196,8 @@ def etag(function: Function) -> str:
     return f"{function.id}.{function.revision}"
 
 
-def _visible(session: Session, principal: Principal, function_id: UUID) -> Function:
+def visible(session: Session, principal: Principal, function_id: UUID) -> Function:
+    """A function that is there for the caller; raises `UnknownFunction`."""
     found = queries.function(session, function_id)
     if found is None or not can_access(principal, found):
         raise UnknownFunction
@@ -260,7 +211,7 @@ def _to_change(
     found = queries.lock(session, function_id)
     if found is None or not can_access(principal, found[0]):
         raise UnknownFunction
-    _check_ownership(platform, principal, found[0])
+    check_ownership(platform, principal, found[0])
     if if_match is not None and if_match not in {"*", etag(found[0])}:
         raise RevisionMismatch
     return found
@@ -282,11 +233,11 @@ def _add_version(session: Session, function: Function, code: Code, correlation_i
     session.add(version)
     session.flush()
     ids = {"function_id": str(function.id), "number": version.number}
-    _enqueue(session, Task.COMPILE, function.id, ids, correlation_id)
+    enqueue_work(session, Task.COMPILE, function.id, ids, correlation_id)
     return version
 
 
-def _check_ownership(platform: Platform, principal: Principal, function: Function) -> None:
+def check_ownership(platform: Platform, principal: Principal, function: Function) -> None:
     """Raises Forbidden for a function that the caller may see and not change."""
     is_own = platform.settings.devs_may_register and function.owner_id == principal.user_id
     if not principal.is_admin and not is_own:
@@ -307,7 +258,8 @@ def _state(function: Function) -> dict[str, Any]:
     }
 
 
-def _enqueue(session: Session, task: Task, function_id: UUID, ids: Mapping[str, Any], correlation_id: str) -> None:
+def enqueue_work(session: Session, task: Task, function_id: UUID, ids: Mapping[str, Any], correlation_id: str) -> None:
+    """Give a compile worker something to do when the transaction commits."""
     payload = message(
         task,
         Queue.COMPILE,

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.broker import Delivery
-from app.functions import compiling, languages, queries
+from app.functions import compiling, languages, queries, version_queries
 from app.functions.compiling import Failure
 from app.functions.domain import MAX_DELIVERIES, Finding, Provenance, Verification, digest_of
 from app.functions.models import Version
@@ -90,7 +90,7 @@ def _begin(
 
 def _awaiting(session: Session, function_id: UUID, number: int, verification_id: UUID) -> Version | None:
     """The version, locked, if it still waits for this verification."""
-    version = queries.lock_version(session, function_id, number)
+    version = version_queries.lock(session, function_id, number)
     if version is None or version.verification_id != verification_id:
         return None
     return version if version.verification == Verification.PENDING else None

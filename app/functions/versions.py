@@ -1,0 +1,62 @@
+"""The verbs of versions as users know them: list, read, verify."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.accounts.domain import Principal
+from app.audit.domain import Act
+from app.audit.service import record
+from app.functions import version_queries
+from app.functions.domain import NoSuchVersion, Verification, VersionNotReady, VersionStatus
+from app.functions.models import Version
+from app.functions.service import check_ownership, enqueue_work, visible
+from app.identity import new_id
+from app.platform import Platform
+from app.queue import Task
+
+
+def page(
+    platform: Platform, principal: Principal, function_id: UUID, *, before: int | None, limit: int
+) -> Sequence[tuple[Version, bool]]:
+    """The newest versions of a function before a number, each with whether it is the active one; raises
+    `UnknownFunction`.
+    """
+    with platform.database.reading() as session:
+        visible(session, principal, function_id)
+        return version_queries.page(session, function_id, before=before, limit=limit)
+
+
+def read(platform: Platform, principal: Principal, function_id: UUID, number: int) -> tuple[Version, bool]:
+    """One of them; raises `NoSuchVersion`."""
+    with platform.database.reading() as session:
+        visible(session, principal, function_id)
+        found = version_queries.find(session, function_id, number)
+    if found is None:
+        raise NoSuchVersion
+    return found
+
+
+def verify(platform: Platform, principal: Principal, function_id: UUID, number: int, *, correlation_id: str) -> UUID:
+    """Ask for a version to be built again and compared with what is recorded; answers what names the verification.
+    Where one is underway already, that is the one.
+    """
+    with platform.database.transaction() as session:
+        check_ownership(platform, principal, visible(session, principal, function_id))
+        found = version_queries.lock(session, function_id, number)
+        if found is None:
+            raise NoSuchVersion
+        if found.status != VersionStatus.READY:
+            raise VersionNotReady(found.status)
+        underway = found.verification_id
+        if (
+            underway is not None
+            and found.verification == Verification.PENDING
+            and version_queries.is_underway(session, function_id, underway)
+        ):
+            return underway
+        found.verification, found.verification_id = Verification.PENDING, new_id()
+        found.verified_at = found.verification_reason = found.rebuilt = None
+        ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
+        enqueue_work(session, Task.VERIFY, function_id, ids, correlation_id)
+        record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
+        return found.verification_id
