@@ -4,14 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from math import ceil
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app.accounts import credential_queries, passwords, queries, tokens
+from app.accounts import attempts, credential_queries, passwords, queries, tokens
 from app.accounts.domain import (
     KEY_DAYS,
     MOST_KEY_DAYS,
@@ -20,7 +19,6 @@ from app.accounts.domain import (
     Principal,
     ScopeMissing,
     SignInFailed,
-    TooManyAttempts,
 )
 from app.accounts.models import ApiKey, Identity, Token, User, UserSession
 from app.audit.domain import Act, Actor, Outcome, Via
@@ -37,12 +35,6 @@ _MOST_SESSIONS: Final = 20
 _ROTATION_GRACE: Final = timedelta(seconds=10)
 
 _LONGEST_USER_AGENT: Final = 300
-
-#: Attempts to sign in: one comes back every so often, and so many may be made at once. Those at one account from one
-#: address; all from one address; all at one account from addresses that it has never signed in from.
-_PAIR: Final = timedelta(seconds=12), 5
-_ADDRESS: Final = timedelta(seconds=3), 20
-_ACCOUNT: Final = timedelta(seconds=6), 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +86,7 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
 def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user_agent: str) -> SignedIn:
     """Begin a session. Raises SignInFailed, always after the same work, and TooManyAttempts."""
     email = email.lower()
-    _take_turn(platform, email, actor.address or "")
+    attempts.take_to_sign_in(platform, email, actor.address)
     with platform.database.reading() as session:
         user = queries.user_by_email(session, email)
     is_right = passwords.hashing().verify(password, None if user is None else user.password)
@@ -250,36 +242,6 @@ def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
 def forget_ended(connection: Connection) -> None:
     """Remove what lets nobody in any more."""
     credential_queries.forget_ended(connection, idle=IDLE)
-
-
-def _take_turn(platform: Platform, email: str, address: str) -> None:
-    """Raises TooManyAttempts. An account is never closed to an address that it has signed in from."""
-    # Each turn is a transaction of its own: nobody holds one while waiting for another.
-    with platform.database.statement() as connection:
-        limits = [(f"sign-in from {address}", *_ADDRESS), (f"sign-in of {email} from {address}", *_PAIR)]
-        if not credential_queries.has_signed_in_from(connection, email, address):
-            limits.append((f"sign-in of {email}", *_ACCOUNT))
-        for limit in limits:
-            _take(connection, *limit)
-
-
-def take_turn_elsewhere(platform: Platform, address: str) -> None:
-    """The same for who is sent to a provider, each of whom is remembered until they come back."""
-    with platform.database.statement() as connection:
-        _take(connection, f"sign-in elsewhere from {address}", *_ADDRESS)
-
-
-def _take(connection: Connection, name: str, every: timedelta, burst: int) -> None:
-    wait = credential_queries.take_turn(connection, name, every=every, burst=burst)
-    if wait > 0:
-        raise TooManyAttempts(ceil(wait))
-
-
-def may_be_written(platform: Platform, stranger: Actor) -> bool:
-    """Whether one more refusal of a stranger may be written: they must not fill the database."""
-    name = f"refusal of {stranger.address}"
-    with platform.database.statement() as connection:
-        return credential_queries.take_turn(connection, name, every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
 
 
 def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:

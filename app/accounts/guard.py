@@ -13,7 +13,7 @@ from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.accounts import credentials, tokens
+from app.accounts import attempts, credentials, tokens
 from app.accounts.credentials import Authenticated
 from app.accounts.domain import Forbidden, Principal, ScopeMissing, Unauthenticated
 from app.audit.domain import Act, Actor, Outcome
@@ -208,6 +208,6 @@ def _write_refusal(response: Response) -> Response:
     act = Act(rule.action, asked, after={"status": response.status_code}, outcome=Outcome.REFUSED)
     found: Caller | None = g.get("caller")
     who = _stranger() if found is None else found.principal.actor
-    if found is not None or credentials.may_be_written(platform(), who):
+    if found is not None or attempts.may_be_written(platform(), who):
         record_alone(platform(), who, act)
     return response

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts import credential_queries, credentials, people, queries, tokens
+from app.accounts import attempts, credential_queries, credentials, people, queries, tokens
 from app.accounts.credentials import SignedIn
 from app.accounts.domain import (
     AccountError,
@@ -65,7 +65,7 @@ def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str
     """Send a browser to a provider; a session that sends it gets the identity linked. Raises Unavailable, Untrusted and
     TooManyAttempts.
     """
-    credentials.take_turn_elsewhere(platform, actor.address or "")
+    attempts.take_to_sign_in_elsewhere(platform, actor.address)
     browser = tokens.new_session()
     try:
         url = client.authorization_url(Secrets.of(browser))
@@ -265,7 +265,7 @@ def _write_refusal(
 ) -> None:
     why = error.why if isinstance(error, OidcError) else None
     log.warning("oidc.refused", provider=provider.name, reason=type(error).__name__, why=why)
-    if actor.user_id is None and not credentials.may_be_written(platform, actor):
+    if actor.user_id is None and not attempts.may_be_written(platform, actor):
         return
     action = "identity.create" if is_link else "session.create"
     after = {"provider": provider.name, "reason": type(error).__name__, "why": why}
