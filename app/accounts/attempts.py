@@ -18,6 +18,9 @@ _PAIR: Final = timedelta(seconds=12), 5
 _ADDRESS: Final = timedelta(seconds=3), 20
 _ACCOUNT: Final = timedelta(seconds=6), 30
 
+#: For how long it is remembered where somebody has signed in from.
+KNOWN: Final = timedelta(days=30)
+
 #: Whoever has one address of IPv6 has all of its network.
 _ONES_OWN_BITS: Final = 64
 
@@ -41,7 +44,7 @@ def take_to_sign_in(platform: Platform, email: str, address: str | None) -> None
     # Each turn is a transaction of its own: nobody holds one while waiting for another.
     with platform.database.statement() as connection:
         limits = [(f"sign-in from {place}", *_ADDRESS), (f"sign-in of {email} from {place}", *_PAIR)]
-        if not credential_queries.has_signed_in_from(connection, email, address or ""):
+        if not credential_queries.has_signed_in_from(connection, email, place):
             limits.append((f"sign-in of {email}", *_ACCOUNT))
         for limit in limits:
             _take(connection, *limit)

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.accounts.models import ApiKey, BegunSignIn, Identity, Token, User, UserSession
+from app.accounts.models import ApiKey, BegunSignIn, Identity, KnownAddress, Token, User, UserSession
 from app.accounts.queries import now
 from app.accounts.tokens import digest_of, hint_of
 from app.identity import new_id
@@ -76,6 +77,9 @@ WITH sessions_gone AS (
 DELETE FROM tokens WHERE replaced_until < now()
 """
 
+#: Addresses that nobody has signed in from for long.
+FORGET_ADDRESSES = "DELETE FROM known_addresses WHERE last_used_at < now() - %(known)s"
+
 #: Sign-ins that were begun with a provider and not ended in time.
 FORGET_BEGUN = "DELETE FROM begun_sign_ins WHERE expires_at < now()"
 
@@ -118,9 +122,10 @@ def take_turn(connection: Connection, name: str, *, every: timedelta, burst: int
     return float(connection.exec_driver_sql(TAKE_TURN, parameters).scalar_one())
 
 
-def forget_ended(connection: Connection, *, idle: timedelta) -> None:
-    """Delete sessions, keys, begun sign-ins and throttles that say nothing any more."""
+def forget_ended(connection: Connection, *, idle: timedelta, known: timedelta) -> None:
+    """Delete sessions, keys, known addresses, begun sign-ins and throttles that say nothing any more."""
     connection.exec_driver_sql(FORGET_ENDED, {"idle": idle})
+    connection.exec_driver_sql(FORGET_ADDRESSES, {"known": known})
     connection.exec_driver_sql(FORGET_TURNS)
     connection.exec_driver_sql(FORGET_BEGUN)
 
@@ -131,11 +136,24 @@ def sessions(session: Session, user_id: UUID) -> Sequence[UserSession]:
     return session.execute(statement).scalars().all()
 
 
-def has_signed_in_from(connection: Connection, email: str, address: str) -> bool:
-    """Whether a user has a session that came from an address."""
-    statement = select(UserSession.id).join(User, User.id == UserSession.user_id)
-    wanted = statement.where(User.email == email, UserSession.address == address)
-    return connection.execute(wanted.limit(1)).first() is not None
+def has_signed_in_from(connection: Connection, email: str, bucket: str) -> bool:
+    """Whether it is known that a user has signed in from an address."""
+    statement = select(KnownAddress.user_id).join(User, User.id == KnownAddress.user_id)
+    return connection.execute(statement.where(User.email == email, KnownAddress.bucket == bucket)).first() is not None
+
+
+def remember_address(session: Session, user_id: UUID, bucket: str) -> None:
+    """Write that a user has signed in from an address."""
+    values = {"user_id": user_id, "bucket": bucket, "last_used_at": func.now()}
+    remembered = insert(KnownAddress).values(values)
+    key = [KnownAddress.user_id, KnownAddress.bucket]
+    session.execute(remembered.on_conflict_do_update(index_elements=key, set_={"last_used_at": func.now()}))
+
+
+def forget_addresses(session: Session, user_id: UUID, *, but: str | None) -> None:
+    """Forget where a user has signed in from, but for one address."""
+    forgotten = delete(KnownAddress).where(KnownAddress.user_id == user_id)
+    session.execute(forgotten if but is None else forgotten.where(KnownAddress.bucket != but))
 
 
 def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> list[UUID]:

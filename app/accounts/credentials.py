@@ -125,6 +125,8 @@ def begin_session(
         identity_id=None if identity is None else identity.id,
     )
     user.last_sign_in_at = now
+    if actor.address is not None:
+        credential_queries.remember_address(session, user.id, attempts.bucket(actor.address))
     token = tokens.new_session()
     session.add(begun)
     session.flush()
@@ -240,8 +242,8 @@ def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
 
 
 def forget_ended(connection: Connection) -> None:
-    """Remove what lets nobody in any more."""
-    credential_queries.forget_ended(connection, idle=IDLE)
+    """Remove what lets nobody in any more, and where users have not signed in from for long."""
+    credential_queries.forget_ended(connection, idle=IDLE, known=attempts.KNOWN)
 
 
 def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:

@@ -103,6 +103,16 @@ class UserSession(Base):
     """What it began with, and ends with; none where that was a password."""
 
 
+class KnownAddress(Base):
+    """Where a user has signed in from, as attempts are counted."""
+
+    __tablename__ = "known_addresses"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    bucket: Mapped[str] = mapped_column(Text, primary_key=True)
+    last_used_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class ApiKey(Base):
     """What a program of somebody's signs in with."""
 

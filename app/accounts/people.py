@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts import credential_queries, passwords, queries
+from app.accounts import attempts, credential_queries, passwords, queries
 from app.accounts.domain import (
     EmailTaken,
     Forbidden,
@@ -91,7 +91,8 @@ def names(platform: Platform, *, users: Collection[UUID] = (), groups: Collectio
 
 def change_user(platform: Platform, principal: Principal, user_id: UUID, changes: Mapping[str, Any]) -> Person:
     """Change `name`, `role`, `enabled` or `password`. Whoever is disabled, or gets another password, is signed out
-    everywhere; whoever gets other rights has their sessions renamed. Raises NotFound, LastAdministrator,
+    everywhere, and it is forgotten where they have signed in from; whoever gets other rights has their sessions
+    renamed. Raises NotFound, LastAdministrator,
     PasswordRefused and ScopeMissing.
     """
     _check_may_let_in(principal, changes)
@@ -151,6 +152,10 @@ def _change_user(
         found.updated_at = queries.now(session)
         if "password" in values or not found.enabled:
             credential_queries.end_sessions(session, user_id, but=but if found.enabled else None)
+        if "password" in values:
+            # Whoever knew the old one may have signed in from anywhere.
+            own = attempts.bucket(actor.address) if actor.user_id == user_id else None
+            credential_queries.forget_addresses(session, user_id, but=own)
         if found.role != before["role"] or "password" in values:
             credential_queries.rotate_sessions(session, [user_id])
         old, new = changed(before, _state(found))

@@ -58,7 +58,7 @@ def keep_audit(connection: Connection, _settings: Settings) -> None:
 
 
 def forget_ended(connection: Connection, _settings: Settings) -> None:
-    """Sessions and keys that have ended."""
+    """Sessions and keys that have ended, and what else of people is kept for a while."""
     credentials.forget_ended(connection)
 
 

@@ -8,8 +8,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.accounts import passwords
+from app.accounts import passwords, people
 from app.accounts.attempts import bucket
+from app.operations.upkeep import CHORES, do_chore
+from tests.accounts.world import World
 from tests.conftest import PASSWORD
 
 ADMIN = "admin@localhost"
@@ -53,3 +55,52 @@ def test_whoever_has_a_network_guesses_no_more_often(app: Flask, rows: Rows) -> 
     app.test_client().delete("/sessions/current", environ_base={"REMOTE_ADDR": "2001:db8:1:2::77"})
     assert rows("SELECT name FROM throttles WHERE name LIKE '%%2001:%%' AND name NOT LIKE '%%2001:db8:1:2::/64'") == []
     assert len(rows("SELECT name FROM throttles WHERE name LIKE '%%2001:db8:1:2::/64'")) == 3
+
+
+def guess_from_everywhere(app: Flask) -> None:
+    """Until whoever is not known waits."""
+    for n in range(40):
+        answer = sign_in(app.test_client(), f"198.51.100.{n}", "guess")
+    assert answer.status_code == 429
+
+
+@pytest.mark.usefixtures("quick")
+def test_whoever_has_signed_in_from_here_is_known_for_longer_than_their_session(
+    app: Flask, world: World, rows: Rows
+) -> None:
+    # Given somebody whose session has ended
+    sign_in(app.test_client(), "2001:db8::1")
+    sign_in(app.test_client(), "2001:db8::2")
+    assert rows("SELECT bucket FROM known_addresses") == [("2001:db8::/64",)]
+    rows("UPDATE sessions SET last_seen_at = now() - interval '1 day'")
+    chore = next(one for one in CHORES if one.name == "credentials")
+    do_chore(world.platform, chore)
+    assert rows("SELECT id FROM sessions") == []
+    # When many guess, then they are let in all the same
+    guess_from_everywhere(app)
+    assert sign_in(app.test_client(), "2001:db8::3").status_code == 201
+    # And after weeks they are not known any more
+    rows("UPDATE known_addresses SET last_used_at = now() - interval '31 days'")
+    do_chore(world.platform, chore)
+    assert rows("SELECT bucket FROM known_addresses") == []
+
+
+def test_a_new_password_has_the_other_addresses_forgotten(app: Flask, stranger: FlaskClient, rows: Rows) -> None:
+    sign_in(stranger, "192.0.2.1")
+    csrf = sign_in(stranger, "192.0.2.2").get_json()["csrfToken"]
+    body = {"currentPassword": PASSWORD, "password": "glaze over slip over bisque"}
+    sent = {"json": body, "headers": {"X-CSRF-Token": csrf}, "environ_base": {"REMOTE_ADDR": "192.0.2.2"}}
+    assert stranger.patch("/me", **sent).status_code == 200
+    assert rows("SELECT bucket FROM known_addresses") == [("192.0.2.2",)]
+
+
+def test_a_password_that_an_administrator_gives_has_all_addresses_forgotten(
+    stranger: FlaskClient, world: World, rows: Rows
+) -> None:
+    sign_in(stranger, "192.0.2.1")
+    ((user_id,),) = rows("SELECT user_id FROM known_addresses")
+    other = world.user()
+    people.change_user(world.platform, world.root, user_id, {"name": "Still the same"})
+    assert len(rows("SELECT bucket FROM known_addresses")) == 1
+    people.change_user(world.platform, world.principal(other), user_id, {"password": "glaze over slip over bisque"})
+    assert rows("SELECT bucket FROM known_addresses") == []
