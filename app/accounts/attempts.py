@@ -4,6 +4,7 @@ from datetime import timedelta
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -13,7 +14,8 @@ from app.audit.domain import Actor
 from app.platform import Platform
 
 #: One turn comes back every so often, and so many may be taken at once. Those at one account from one address; all from
-#: one address; all at one account from addresses that it has never signed in from.
+#: one address; all at one account from addresses that it has never signed in from. Those of a user at setting another
+#: password are as many as those at one account from one address.
 _PAIR: Final = timedelta(seconds=12), 5
 _ADDRESS: Final = timedelta(seconds=3), 20
 _ACCOUNT: Final = timedelta(seconds=6), 30
@@ -48,6 +50,12 @@ def take_to_sign_in(platform: Platform, email: str, address: str | None) -> None
             limits.append((f"sign-in of {email}", *_ACCOUNT))
         for limit in limits:
             _take(connection, *limit)
+
+
+def take_to_set_password(platform: Platform, user_id: UUID) -> None:
+    """The same for who says their current password, wherever they are: whoever has their session or key may guess."""
+    with platform.database.statement() as connection:
+        _take(connection, f"password of {user_id}", *_PAIR)
 
 
 def take_to_sign_in_elsewhere(platform: Platform, address: str | None) -> None:

@@ -140,10 +140,10 @@ class ExpiryRefused(AccountError):
 
 
 class TooManyAttempts(AccountError):
-    """There were too many attempts to sign in."""
+    """There were too many attempts to sign in, or to set another password."""
 
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__("too many attempts to sign in; nobody is locked out, so wait and try again")
+        super().__init__("too many attempts; nobody is locked out, so wait and try again")
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -103,7 +103,8 @@ def change_own(
     platform: Platform, principal: Principal, changes: Mapping[str, Any], *, current_password: str | None
 ) -> Person:
     """Change one's own `name` or `password`, the latter with the current one; one's other sessions end with that. Who
-    has none, and signs in elsewhere, is given one by a session alone: a key must not become a session.
+    has none, and signs in elsewhere, is given one by a session alone: a key must not become a session. Raises
+    Forbidden, WrongPassword, PasswordRefused and TooManyAttempts.
     """
     kept = None
     if "password" in changes:
@@ -111,6 +112,7 @@ def change_own(
             kept = queries.password_of(session, principal.user_id)
         if kept is None and principal.actor.via is Via.API_KEY:
             raise Forbidden
+        attempts.take_to_set_password(platform, principal.user_id)
         if kept is not None and not passwords.hashing().verify(current_password or "", kept):
             raise WrongPassword
 

@@ -12,6 +12,7 @@ from app.accounts import passwords, people
 from app.accounts.attempts import bucket
 from app.operations.upkeep import CHORES, do_chore
 from tests.accounts.world import World
+from tests.api.answers import assert_problem
 from tests.conftest import PASSWORD
 
 ADMIN = "admin@localhost"
@@ -104,3 +105,33 @@ def test_a_password_that_an_administrator_gives_has_all_addresses_forgotten(
     assert len(rows("SELECT bucket FROM known_addresses")) == 1
     people.change_user(world.platform, world.principal(other), user_id, {"password": "glaze over slip over bisque"})
     assert rows("SELECT bucket FROM known_addresses") == []
+
+
+def test_whoever_guesses_with_a_session_or_a_key_is_slowed_too(
+    app: Flask, stranger: FlaskClient, world: World, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+
+    def verify(password: str, _kept: str) -> bool:
+        looked_at.append(password)
+        return password == PASSWORD
+
+    monkeypatch.setattr(passwords, "_verify", verify)
+    stranger.environ_base["HTTP_X_CSRF_TOKEN"] = csrf = sign_in(stranger).get_json()["csrfToken"]
+    looked_at.clear()
+    body = {"password": "glaze over slip over bisque", "currentPassword": "guess"}
+    answers = [stranger.patch("/me", json=body) for _ in range(4)]
+    form = body | {"csrfToken": csrf}
+    pages = [stranger.post("/console/account/password", data=form) for _ in range(3)]
+    # Then each guess takes a turn, before anything is hashed, however it comes
+    assert [one.status_code for one in (*answers, *pages)] == [422] * 5 + [429] * 2
+    assert len(looked_at) == 5
+    refused = stranger.patch("/me", json=body | {"currentPassword": PASSWORD})
+    assert_problem(refused, "too_many_attempts")
+    assert 0 < int(refused.headers["Retry-After"]) <= 12
+    # And nobody else waits for that, nor do they themselves with what takes no password
+    assert sign_in(app.test_client()).status_code == 201
+    assert stranger.patch("/me", json={"name": "Still the same"}).status_code == 200
+    # And it passes
+    rows("UPDATE throttles SET due_at = due_at - interval '10 minutes'")
+    assert stranger.patch("/me", json=body | {"currentPassword": PASSWORD}).status_code == 200
