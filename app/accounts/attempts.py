@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from app.accounts import credential_queries
 from app.accounts.domain import TooManyAttempts
+from app.accounts.passwords import Waiter
 from app.audit.domain import Actor
 from app.platform import Platform
 
@@ -40,16 +41,21 @@ def bucket(address: str | None) -> str:
     return str(read.ipv4_mapped or IPv6Network((int(read), _ONES_OWN_BITS), strict=False))
 
 
-def take_to_sign_in(platform: Platform, email: str, address: str | None) -> None:
-    """Raises TooManyAttempts. An account is never closed to an address that it has signed in from."""
+def take_to_sign_in(platform: Platform, email: str, address: str | None) -> Waiter:
+    """Who may have their password looked at; raises TooManyAttempts. An account is never closed to an address that it
+    has signed in from.
+    """
     place = bucket(address)
     # Each turn is a transaction of its own: nobody holds one while waiting for another.
     with platform.database.statement() as connection:
         limits = [(f"sign-in from {place}", *_ADDRESS), (f"sign-in of {email} from {place}", *_PAIR)]
-        if not credential_queries.has_signed_in_from(connection, email, place):
+        is_known = credential_queries.has_signed_in_from(connection, email, place)
+        if not is_known:
             limits.append((f"sign-in of {email}", *_ACCOUNT))
         for limit in limits:
             _take(connection, *limit)
+    # Whoever is known shares no place with the strangers of their network.
+    return Waiter(f"{email} from {place}" if is_known else place, is_known)
 
 
 def take_to_set_password(platform: Platform, user_id: UUID) -> None:

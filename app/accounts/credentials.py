@@ -86,15 +86,16 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
 def sign_in(platform: Platform, actor: Actor, *, email: str, password: str, user_agent: str) -> SignedIn:
     """Begin a session. Raises SignInFailed, always after the same work, and TooManyAttempts."""
     email = email.lower()
-    attempts.take_to_sign_in(platform, email, actor.address)
+    waiter = attempts.take_to_sign_in(platform, email, actor.address)
     with platform.database.reading() as session:
         user = queries.user_by_email(session, email)
-    is_right = passwords.hashing().verify(password, None if user is None else user.password)
+    is_right = passwords.hashing().verify(password, None if user is None else user.password, waiter)
     if user is None or not is_right or not user.enabled:
         who = None if user is None else user.id
         record_alone(platform, actor, Act("session.create", who, after={"email": email}, outcome=Outcome.REFUSED))
         raise SignInFailed
-    rehashed = passwords.hashing().hash(password) if passwords.hashing().is_outdated(user.password or "") else None
+    is_outdated = passwords.hashing().is_outdated(user.password or "")
+    rehashed = passwords.hashing().hash(password, waiter) if is_outdated else None
     with platform.database.transaction() as session:
         found = queries.lock_user(session, user.id)
         # While the password was looked at, another may have taken its place.

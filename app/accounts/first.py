@@ -39,7 +39,7 @@ def ensure(platform: Platform) -> First | None:
             return None
     if chosen is not None:
         passwords.check(chosen, settings.admin_email)
-    hashed = passwords.hashing().hash(password)
+    hashed = passwords.hashing().hash(password, passwords.Waiter("release", is_known=True))
     with platform.database.transaction() as session:
         session.execute(sql("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
         if queries.is_anybody(session):

@@ -21,6 +21,7 @@ from app.accounts.domain import (
     changed,
 )
 from app.accounts.models import Group, User
+from app.accounts.passwords import Waiter
 from app.audit.domain import Act, Actor, Via
 from app.audit.service import record
 from app.identity import new_id
@@ -46,7 +47,7 @@ def create_user(
     """
     _check_may_let_in(principal, {"role": role, "password": password})
     email = email.lower()
-    hashed = None if password is None else _hashed(password, email, name)
+    hashed = None if password is None else _hashed(principal.actor, password, email, name)
     try:
         with platform.database.transaction() as session:
             made = add_user(session, principal.actor, email=email, name=name, role=role, password=hashed)
@@ -113,7 +114,8 @@ def change_own(
         if kept is None and principal.actor.via is Via.API_KEY:
             raise Forbidden
         attempts.take_to_set_password(platform, principal.user_id)
-        if kept is not None and not passwords.hashing().verify(current_password or "", kept):
+        waiter = _waiter(principal.actor)
+        if kept is not None and not passwords.hashing().verify(current_password or "", kept, waiter):
             raise WrongPassword
 
     def check(session: Session) -> None:
@@ -139,7 +141,7 @@ def _change_user(
     values = dict(changes)
     if "password" in values:
         about = user(platform, user_id).user
-        values["password"] = _hashed(values["password"], about.email, about.name)
+        values["password"] = _hashed(actor, values["password"], about.email, about.name)
     with platform.database.transaction() as session:
         administrators = queries.lock_administrators(session)
         found = queries.lock_user(session, user_id)
@@ -276,9 +278,13 @@ def _group(session: Session, group_id: UUID) -> Group:
     return found
 
 
-def _hashed(password: str, *about: str) -> str:
+def _hashed(actor: Actor, password: str, *about: str) -> str:
     passwords.check(password, *about)
-    return passwords.hashing().hash(password)
+    return passwords.hashing().hash(password, _waiter(actor))
+
+
+def _waiter(actor: Actor) -> Waiter:
+    return Waiter(f"user {actor.user_id}", is_known=True)
 
 
 def _state(user: User) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """How often something may be tried, by whom, and what counts as one of them."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -135,3 +138,68 @@ def test_whoever_guesses_with_a_session_or_a_key_is_slowed_too(
     # And it passes
     rows("UPDATE throttles SET due_at = due_at - interval '10 minutes'")
     assert stranger.patch("/me", json=body | {"currentPassword": PASSWORD}).status_code == 200
+
+
+class Slow:
+    """Hashing that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+
+    def verify(self, password: str, _kept: str) -> bool:
+        """Whether it is the password, in the end."""
+        assert self.end.wait(60)
+        return password == PASSWORD
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """Hashing that takes as long as a test needs, in a process of its own."""
+    one = Slow()
+    monkeypatch.setattr(passwords, "_verify", one.verify)
+    passwords.hashing.cache_clear()
+    yield one
+    one.end.set()
+    passwords.hashing.cache_clear()
+
+
+def test_strangers_from_everywhere_leave_places_to_those_who_are_known(app: Flask, slow: Slow) -> None:
+    slow.end.set()
+    assert sign_in(app.test_client(), "192.0.2.1").status_code == 201
+    slow.end.clear()
+    with ThreadPoolExecutor(20) as clients:
+        # When strangers hold every place that they are given, of whom one address has no more than two
+        crowd = [clients.submit(sign_in, app.test_client(), f"198.51.100.{n // 3}", "guess") for n in range(18)]
+        refused = [one.result() for one in islice(as_completed(crowd, timeout=60), 6)]
+        assert [one.status_code for one in refused] == [429] * 6
+        assert all(one.headers["Retry-After"] for one in refused)
+        assert_problem(sign_in(app.test_client(), "203.0.113.9"), "too_many_attempts")
+        # Then whoever has signed in from where they are has a place all the same
+        known = clients.submit(sign_in, app.test_client(), "192.0.2.1")
+        slow.end.set()
+        assert known.result().status_code == 201
+        assert {one.result().status_code for one in crowd} == {401, 429}
+    # And places are given back.
+    assert sign_in(app.test_client(), "203.0.113.9").status_code == 201
+
+
+def test_one_user_has_two_places_and_no_more(stranger: FlaskClient, app: Flask, slow: Slow) -> None:
+    slow.end.set()
+    stranger.environ_base["HTTP_X_CSRF_TOKEN"] = sign_in(stranger).get_json()["csrfToken"]
+    cookie = stranger.get_cookie("kiln_session")
+    assert cookie is not None
+    slow.end.clear()
+    body = {"password": "glaze over slip over bisque", "currentPassword": "guess"}
+
+    def change() -> TestResponse:
+        client = app.test_client()
+        client.environ_base |= stranger.environ_base
+        client.set_cookie("kiln_session", cookie.value)
+        return client.patch("/me", json=body)
+
+    with ThreadPoolExecutor(4) as clients:
+        asked = [clients.submit(change) for _ in range(4)]
+        refused = [one.result() for one in islice(as_completed(asked, timeout=60), 2)]
+        assert [one.status_code for one in refused] == [429] * 2
+        slow.end.set()
+        assert sorted(one.result().status_code for one in asked) == [422, 422, 429, 429]

@@ -287,8 +287,8 @@ def test_a_password_that_was_replaced_while_it_was_looked_at_lets_nobody_in(
     ).user
     principal = world.principal(user)
 
-    def too_late(self: passwords.Hashing, password: str, kept: str | None) -> bool:
-        is_right = verify(self, password, kept)
+    def too_late(self: passwords.Hashing, password: str, kept: str | None, waiter: passwords.Waiter) -> bool:
+        is_right = verify(self, password, kept, waiter)
         monkeypatch.setattr(passwords.Hashing, "verify", verify)
         people.change_user(platform, world.root, user.id, {"password": f"glaze over {uuid4()}"})
         return is_right
