@@ -29,6 +29,7 @@ PROVIDERS: Final = "oidc"
 MOST_FOUND: Final = 10
 
 _LONGEST_SOUGHT: Final = 200
+_LONGEST_NEXT: Final = 2000
 _UNAUTHENTICATED: Final = 401
 
 Fetch = Callable[[UUID | None, int], Sequence[Any]]
@@ -89,11 +90,12 @@ def listed(fetch: Fetch, id_of: Callable[[Any], UUID] = lambda one: one.id) -> d
 
 
 def next_address() -> str:
-    """Where to go once signed in: an address of ours, whatever the link said."""
+    """Where to go once signed in: an address of ours that is not too long, whatever the link said."""
     wanted = request.values.get("next", "")
     # Browsers take a backslash for a slash, and leave out tabs and ends of lines.
     is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_ours else url_for("console.home")
+    # Whoever is sent to a provider has it kept here until they come back.
+    return wanted if is_ours and len(wanted) <= _LONGEST_NEXT else url_for("console.home")
 
 
 def sought() -> str | None:

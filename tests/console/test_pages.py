@@ -88,6 +88,7 @@ def test_whoever_is_not_signed_in_is_led_there_and_back(stranger: FlaskClient, p
         "/\0",
         "//[",
         "javascript:1",
+        "/" + "x" * 2000,
     ],
 )
 def test_nobody_is_led_elsewhere(app: Flask, elsewhere: str) -> None:

@@ -97,6 +97,13 @@ def test_nobody_is_led_elsewhere(browser: Browser, issuer: Issuer, elsewhere: st
     assert browser.sign_in_at(issuer, next=elsewhere).headers["Location"] == "/console/"
 
 
+def test_where_to_go_is_not_kept_where_it_is_too_long(browser: Browser, rows: Rows) -> None:
+    browser.leave(next="/" + "x" * 1999)
+    browser.leave(next="/" + "x" * 2000)
+    kept = rows("SELECT length(next_address) FROM begun_sign_ins ORDER BY expires_at")
+    assert kept == [(2000,), (len("/console/"),)]
+
+
 @pytest.mark.parametrize(("algorithm", "kind"), [("PS256", "RSA"), ("ES256", "EC"), ("EdDSA", "OKP")])
 def test_every_algorithm_of_the_list_is_believed(browser: Browser, issuer: Issuer, algorithm: str, kind: str) -> None:
     issuer.signing, issuer.header = key("of that kind", kind), {"alg": algorithm}
