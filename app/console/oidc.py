@@ -102,7 +102,12 @@ def _answer() -> Answer:
 def _refused(error: Exception) -> Response:
     text = str(error) or (type(error).__doc__ or "").splitlines()[0]
     status = 503 if isinstance(error, Unavailable) else 429 if isinstance(error, TooManyAttempts) else 401
-    return page("problem.html", status=status, heading="This could not be done", message=text[:1].upper() + text[1:])
+    response = page(
+        "problem.html", status=status, heading="This could not be done", message=text[:1].upper() + text[1:]
+    )
+    if isinstance(error, Unavailable | TooManyAttempts):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def _cookie_name() -> str:

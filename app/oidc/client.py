@@ -5,12 +5,8 @@ The authorization code flow of OpenID Connect Core with PKCE (RFC 7636) and the 
 """
 
 import hmac
-import math
-import threading
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 from urllib.parse import quote_plus, urlsplit
 
 from authlib.oauth2.auth import ClientAuth
@@ -19,27 +15,18 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.discovery import get_well_known_url
 
 from app.oidc import id_tokens
-from app.oidc.domain import ANSWERED_ERRORS, Answer, Claims, Declined, OidcError, Secrets, Unavailable, Untrusted
+from app.oidc.asking import PAUSE_SECONDS, Kept, Line
+from app.oidc.domain import ANSWERED_ERRORS, Answer, Claims, Declined, Secrets, Untrusted
 from app.oidc.fetching import fetch
 from app.oidc.id_tokens import UnknownKey
 from app.providers import Provider, is_protected
 from app.settings import EMAIL, Settings
-
-#: For how long is believed what a provider has said of itself; then keys that it has withdrawn are not any more.
-_KEPT_SECONDS: Final = 600
-#: A token whose key is unknown has the keys read again, so often at most; a provider that is away is left alone for
-#: as long.
-_PAUSE_SECONDS: Final = 10
-#: How long somebody waits for another who is asking the same.
-_WAIT_SECONDS: Final = 15
 
 _LONGEST_CODE: Final = 2000
 _LONGEST_NAME: Final = 200
 _MOST_GROUPS: Final = 1000
 
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
-
-_Found = TypeVar("_Found")
 
 
 class Client:
@@ -48,13 +35,14 @@ class Client:
     def __init__(self, provider: Provider, redirect_uri: str) -> None:
         self.provider = provider
         self.redirect_uri = redirect_uri
-        self._metadata = _Kept(self._discover)
-        self._keys = _Kept(lambda: id_tokens.import_keys(fetch(self._metadata.get()["jwks_uri"])))
+        self._line = Line()
+        self._metadata = Kept(self._discover)
+        self._keys = Kept(lambda: id_tokens.import_keys(fetch(self._metadata.get()["jwks_uri"])))
 
     def authorization_url(self, secrets: Secrets) -> str:
         """Where a browser is sent. Raises Unavailable and Untrusted."""
         url: str = prepare_grant_uri(
-            self._metadata.get()["authorization_endpoint"],
+            (self._metadata.known() or self._asked())["authorization_endpoint"],
             self.provider.client_id,
             "code",
             redirect_uri=self.redirect_uri,
@@ -70,6 +58,14 @@ class Client:
         """Who has come back. Raises Declined, Unavailable and Untrusted."""
         if not hmac.compare_digest((answer.state or "").encode(), secrets.state.encode()):
             raise Untrusted("the state of the answer")
+        with self._line.taken():
+            return self._claims(answer, secrets)
+
+    def _asked(self) -> dict[str, Any]:
+        with self._line.taken():
+            return self._metadata.get()
+
+    def _claims(self, answer: Answer, secrets: Secrets) -> Claims:
         self._check_issuer(answer)
         if answer.error is not None:
             raise Declined(answer.error if answer.error in ANSWERED_ERRORS else "an error without a known name")
@@ -119,7 +115,7 @@ class Client:
         try:
             return verify(self._keys.get())
         except UnknownKey:
-            with_newer_keys = self._keys.get(_PAUSE_SECONDS)
+            with_newer_keys = self._keys.get(PAUSE_SECONDS)
         try:
             return verify(with_newer_keys)
         except UnknownKey as error:
@@ -174,39 +170,6 @@ class Client:
 def clients(settings: Settings) -> dict[str, Client]:
     """By the name of its provider, each client of an installation."""
     return {one.name: Client(one, f"{settings.base_url}/oidc/{one.name}/callback") for one in settings.oidc_providers}
-
-
-class _Kept(Generic[_Found]):
-    """Something that a provider is asked for, or why it could not be had. One thread asks, and others wait for it."""
-
-    def __init__(self, ask: Callable[[], _Found]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._at = -math.inf
-        self._found: _Found | None = None
-        self._error: OidcError | None = None
-
-    def get(self, seconds: float = _KEPT_SECONDS) -> _Found:
-        """What was found, not longer ago than that."""
-        if not self._lock.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable("others wait for the provider")
-        try:
-            if time.monotonic() - self._at >= (seconds if self._error is None else _PAUSE_SECONDS):
-                self._renew()
-            if self._found is None:
-                error = self._error or Unavailable("nothing")
-                raise type(error)(error.why) from error
-            return self._found
-        finally:
-            self._lock.release()
-
-    def _renew(self) -> None:
-        self._found = self._error = None
-        try:
-            self._found = self._ask()
-        except OidcError as error:
-            self._error = error
-        self._at = time.monotonic()
 
 
 def _verified_email(claims: dict[str, Any]) -> str | None:

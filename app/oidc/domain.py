@@ -75,6 +75,12 @@ class Declined(OidcError):
 class Unavailable(OidcError):
     """The provider does not answer. Try again in a while."""
 
+    retry_after_seconds: Final = 10
+
+    def __init__(self, why: str, *, is_silent: bool = False) -> None:
+        super().__init__(why)
+        self.is_silent = is_silent
+
 
 class Untrusted(OidcError):
     """What the provider has answered cannot be trusted, so nobody was signed in."""

@@ -30,7 +30,7 @@ def fetch(url: str, *, body: str | None = None, headers: Mapping[str, str] | Non
     try:
         response, content = _answered(url, body, dict(headers or {}))
     except (OSError, HTTPException, ValueError) as error:
-        raise Unavailable(f"{type(error).__name__} from {_host(url)}") from error
+        raise Unavailable(f"{type(error).__name__} from {_host(url)}", is_silent=True) from error
     _check_status(response.status, _host(url))
     if len(content) > LARGEST_BYTES:
         raise Untrusted(f"more than {LARGEST_BYTES} bytes from {_host(url)}")

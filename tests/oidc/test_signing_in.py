@@ -120,7 +120,7 @@ def test_keys_that_were_changed_are_read_again_and_not_too_often(
     app: Flask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = [1000.0]
-    monkeypatch.setattr("app.oidc.client.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr("app.oidc.asking.time.monotonic", lambda: moment[0])
     assert Browser(app).sign_in_at(issuer).status_code == 303
     issuer.signing = key("two")
     issuer.keys = [key("two")]
@@ -142,7 +142,7 @@ def test_a_provider_that_is_away_is_told_and_left_alone(
     app: Flask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = [1000.0]
-    monkeypatch.setattr("app.oidc.client.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr("app.oidc.asking.time.monotonic", lambda: moment[0])
     issuer.answers["/.well-known/openid-configuration"] = Answered({}, 503)
     for _ in range(2):
         response = Browser(app).get("/oidc/acme/sign-in")
