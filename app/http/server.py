@@ -9,21 +9,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
 from flask import Flask
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
-from waitress.task import ErrorTask
-from waitress.utilities import Error
+from waitress.adjustments import Adjustments
 
-from app.http.problems import CONTENT_TYPE, document
-from app.identity import new_id
+from app.http.connections import Channel, Server
 
-#: Sockets that may be open at a time; the next client waits to be let in.
+#: Sockets that may be open at a time; the next one takes the place of one without a request, or waits to be let in.
 MOST_CONNECTIONS: Final = 1000
 
-#: A client that says nothing for so long is let go.
+#: A client that says nothing for so long is let go; one that has not asked for anything yet, sooner.
 SILENCE_SECONDS: Final = 30
 
 #: The request line and all headers together.
@@ -36,31 +31,6 @@ THREADS_TO_SPARE: Final = 16
 #: is then told that it goes on, and the rest has the remainder.
 WAITING_ENDS_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 8.0
-
-_CODES: Final = {400: "bad_request", 413: "too_large", 431: "headers_too_large"}
-
-
-class ProblemTask(ErrorTask):  # type: ignore[misc]
-    """Answers what cannot be parsed as a request, and so never reaches the application, as the application would."""
-
-    def execute(self) -> None:
-        """Write the response and close the connection."""
-        error: Error = self.request.error
-        code = _CODES.get(error.code, "bad_request" if error.code < 500 else "internal_error")
-        correlation_id = str(new_id())
-        body = document(code, str(error.body), correlation_id=correlation_id)
-        self.status = f"{body['status']} {error.reason}"
-        self.response_headers.extend([("Content-Type", CONTENT_TYPE), ("X-Correlation-Id", correlation_id)])
-        self.set_close_on_finish()
-        content = orjson.dumps(body)
-        self.content_length = len(content)
-        self.write(content)
-
-
-class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection."""
-
-    error_task_class = ProblemTask
 
 
 def _believing(proxy: str | None) -> dict[str, Any]:
@@ -80,14 +50,12 @@ def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=1024)
     connections: dict[int, Any] = {}
-    server = create_server(
-        app,
-        map=connections,
+    adjustments = Adjustments(
         sockets=[listening],
         threads=waiters + THREADS_TO_SPARE,
         connection_limit=MOST_CONNECTIONS,
         channel_timeout=SILENCE_SECONDS,
-        cleanup_interval=5,
+        cleanup_interval=1,
         max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
         max_request_header_size=LARGEST_HEAD_BYTES,
         # Read to its end, so that closing the connection after a refusal does not take the refusal along.
@@ -96,7 +64,7 @@ def serve(
         ident="kiln",
         **_believing(proxy),
     )
-    server.channel_class = Channel
+    server = Server.on(listening, app, adjustments, connections)
     stopping = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -124,5 +92,5 @@ def serve(
 
 
 def _unanswered(connections: dict[int, Any]) -> bool:
-    channels = [one for one in connections.values() if isinstance(one, HTTPChannel)]
-    return any(channel.requests or channel.total_outbufs_len for channel in channels)
+    channels = [one for one in connections.values() if isinstance(one, Channel)]
+    return any(channel.is_answered for channel in channels)
