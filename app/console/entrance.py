@@ -41,7 +41,10 @@ def begin() -> Any:
         # What no account can have is refused as what none has.
         message = str(error) if is_too_early else SignInFailed.__doc__
         status = 429 if is_too_early else 401
-        return _form(status=status, email=request.form.get("email", ""), message=message)
+        response = _form(status=status, email=request.form.get("email", ""), message=message)
+        if isinstance(error, TooManyAttempts):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
     response = make_response(redirect(next_address(), 303))
     set_cookie(response, begun.token)
     return response

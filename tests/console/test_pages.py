@@ -95,6 +95,12 @@ def test_nobody_is_led_elsewhere(app: Flask, elsewhere: str) -> None:
     assert Browser(app).sign_in(next=elsewhere).headers["Location"] == "/console/"
 
 
+def test_whoever_guesses_is_told_when_to_come_back(app: Flask) -> None:
+    answers = [Browser(app).sign_in(password="guess") for _ in range(6)]
+    assert [one.status_code for one in answers] == [401] * 5 + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 12
+
+
 @pytest.mark.parametrize("email", [ADMIN, "nobody@example.org", "\0", "x" * 500])
 def test_a_wrong_password_is_told_on_the_page(app: Flask, email: str) -> None:
     response = Browser(app).sign_in(email=email, password="wrong")
