@@ -189,6 +189,12 @@ class Settings:
     event_days: int = _setting(
         "KILN_EVENT_DAYS", "7", _whole(1, 400), "Days for which workers' and tasks' events are kept."
     )
+    kept_versions: int = _setting(
+        "KILN_KEPT_VERSIONS",
+        "20",
+        _whole(1, 10_000),
+        "Versions of a function that are kept, beside those that are active, named, or waited for.",
+    )
     lease_seconds: int = _setting(
         "KILN_LEASE_SECONDS", "15", _whole(2, 3600), "How long a silent worker keeps its messages."
     )

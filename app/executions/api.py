@@ -78,7 +78,7 @@ class Execute(MethodView):
             id=new_id(),
             function_id=function_id,
             input=body["input"] or "null",
-            version=body["version"],
+            **body["version"],
             correlation_id=correlation_id(),
         )
         if wanted.wait_seconds > 0:
@@ -112,7 +112,7 @@ class ExecuteBatch(MethodView):
             ids=sorted(new_id() for _ in body["inputs"]),
             function_id=function_id,
             inputs=body["inputs"],
-            version=body["version"],
+            **body["version"],
             correlation_id=correlation_id(),
         )
         service.submit_batch(platform(), caller(), batch)

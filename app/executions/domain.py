@@ -135,13 +135,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a caller wants to be executed. `input` is JSON text."""
+    """What a caller wants to be executed, by a version's number, by an alias, or by the active version. `input` is JSON
+    text.
+    """
 
     id: UUID
     function_id: UUID
     input: str
     correlation_id: str
     version: int | None = None
+    alias: str | None = None
     waiter: str | None = None
     trigger: Trigger = Trigger.API
 
@@ -155,6 +158,7 @@ class Batch:
     inputs: list[str]
     correlation_id: str
     version: int | None = None
+    alias: str | None = None
     trigger: Trigger = Trigger.API
 
 
@@ -175,11 +179,11 @@ class FunctionNotReady(ExecutionError):
 
 
 class UnknownVersion(ExecutionError):
-    """The function has no such version that is READY."""
+    """The function has no such version that is READY, or no such alias."""
 
-    def __init__(self, version: int) -> None:
-        super().__init__(f"the function has no version {version} that is READY")
-        self.version = version
+    def __init__(self, version: int | str) -> None:
+        what = f"version {version} that is READY" if isinstance(version, int) else f"alias {version}"
+        super().__init__(f"the function has no {what}")
 
 
 class InputTooLarge(ExecutionError):

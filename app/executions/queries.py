@@ -5,7 +5,7 @@ once) are one round trip and one transaction each.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -26,40 +26,75 @@ NOTIFIED_BYTES = 7900
 #: Stands in the payload of a batch's messages where each names its own execution. No correlation id has a space.
 EACH = "each execution"
 
-_READY_VERSION = """
-    FROM functions AS function
-    JOIN versions AS version
-      ON version.function_id = function.id AND version.number = coalesce(%(version)s, function.active_version)"""
-_IS_READY = f"""function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-      AND {visible("function")}"""
+_ONE = "(VALUES (1)) AS one (place)"
+_MANY = "unnest(%(ids)s::uuid[], %(inputs)s::text[]) WITH ORDINALITY AS one (id, input, place)"
 
-#: Accept an execution of a READY version and write its message: both or neither. No row means that there is none.
-SUBMIT = f"""
-WITH accepted AS (
+
+class _Choice(NamedTuple):
+    """How a submission finds its version: what is asked first, what is joined for it, and the number."""
+
+    first: str
+    join: str
+    number: str
+
+
+_BY_NUMBER = _Choice("", "", "coalesce(%(version)s, function.active_version)")
+
+
+def _by_alias(places: str) -> _Choice:
+    """The version that an alias means, chosen anew for each of these places and before anything else is looked for:
+    where it were a condition, it would be chosen for every version that is compared.
+    """
+    chosen = f"""chosen AS MATERIALIZED (
+    SELECT place, CASE WHEN random() < CASE WHEN next_weight > 1 THEN next_weight / 100 ELSE next_weight END
+                       THEN next_version ELSE version END AS number
+    FROM {places} CROSS JOIN aliases WHERE function_id = %(function_id)s AND name = %(alias)s
+), """
+    return _Choice(chosen, "JOIN chosen ON chosen.place = one.place", "chosen.number")
+
+
+_IS_READY = f"""function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
+      AND version.retired_at IS NULL AND {visible("function")}"""
+
+
+def _submit(choice: _Choice) -> str:
+    """Accept an execution of a READY version and write its message, both or neither; no row means that there is no such
+    version.
+    """
+    return f"""
+WITH {choice.first}accepted AS (
     INSERT INTO executions (
         id, function_id, version, status, input, attempts, trigger, correlation_id, waiter, created_at
     )
     SELECT %(id)s, function.id, version.number, 'PENDING', %(input)s::json, 0, %(trigger)s, %(correlation_id)s,
-           %(waiter)s, now(){_READY_VERSION}
+           %(waiter)s, now()
+    FROM functions AS function CROSS JOIN {_ONE} {choice.join}
+    JOIN versions AS version ON version.function_id = function.id AND version.number = {choice.number}
     WHERE {_IS_READY}
     RETURNING id AS execution_id, function_id, version, created_at, %(payload)s::json AS payload
 ), {statements.PUBLISH_ACCEPTED}
 SELECT version, created_at, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
-#: The same for many inputs at once, for which nobody waits: all of them or none.
-SUBMIT_BATCH = f"""
-WITH accepted AS (
+
+def _submit_batch(choice: _Choice) -> str:
+    """The same for many inputs at once, for which nobody waits: all of them or none."""
+    return f"""
+WITH {choice.first}accepted AS (
     INSERT INTO executions (id, function_id, version, status, input, attempts, trigger, correlation_id, created_at)
-    SELECT one.id, function.id, version.number, 'PENDING', one.input::json, 0, %(trigger)s, %(correlation_id)s,
-           now(){_READY_VERSION}
-    CROSS JOIN unnest(%(ids)s::uuid[], %(inputs)s::text[]) WITH ORDINALITY AS one (id, input, place)
+    SELECT one.id, function.id, version.number, 'PENDING', one.input::json, 0, %(trigger)s, %(correlation_id)s, now()
+    FROM functions AS function CROSS JOIN {_MANY} {choice.join}
+    JOIN versions AS version ON version.function_id = function.id AND version.number = {choice.number}
     WHERE {_IS_READY}
     ORDER BY one.place
     RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
 ), {statements.PUBLISH_ACCEPTED}
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
+
+
+SUBMIT, SUBMIT_BATCH = _submit(_BY_NUMBER), _submit_batch(_BY_NUMBER)
+SUBMIT_BY_ALIAS, SUBMIT_BATCH_BY_ALIAS = _submit(_by_alias(_ONE)), _submit_batch(_by_alias(_MANY))
 
 #: What is executed most: the artifacts that active versions share, which are few and large, then those of the latest
 #: executions, most frequent first.
@@ -266,7 +301,8 @@ def submit(
     parameters = (
         viewer(principal) | _members(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
     )
-    row = connection.exec_driver_sql(SUBMIT, parameters).one_or_none()
+    statement = SUBMIT if submission.alias is None else SUBMIT_BY_ALIAS
+    row = connection.exec_driver_sql(statement, parameters).one_or_none()
     return None if row is None else (row.version, row.created_at)
 
 
@@ -277,7 +313,8 @@ def submit_batch(
     for an execution's id.
     """
     parameters = viewer(principal) | _members(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
-    return bool(connection.exec_driver_sql(SUBMIT_BATCH, parameters).one().accepted)
+    statement = SUBMIT_BATCH if batch.alias is None else SUBMIT_BATCH_BY_ALIAS
+    return bool(connection.exec_driver_sql(statement, parameters).one().accepted)
 
 
 def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: Finish) -> tuple[bool, bool]:

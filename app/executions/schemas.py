@@ -6,17 +6,35 @@ import orjson
 from marshmallow import fields, validate
 
 from app.executions.domain import MOST_INPUTS, ErrorType, Execution, Status
+from app.functions.domain import ACTIVE
+from app.http.blueprints import LABEL
 from app.http.bodies import JsonText, JsonTexts
 from app.http.cursors import PageQuery
 from app.http.wire import Milliseconds, Plain, Time, WholeNumber, WireSchema, page_of
 
 
-def _version() -> WholeNumber:
-    return WholeNumber(
-        load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
-        metadata={"description": "Default: the active version."},
-    )
+class VersionChoice(fields.Field[dict[str, Any]]):
+    """A version's number, or the name of an alias; loaded as what a submission says of it."""
+
+    _number = WholeNumber(validate=validate.Range(1, 2**31 - 1))
+    _name = fields.String(validate=validate.Regexp(f"{LABEL}\\Z", error="Not a name that an alias can have."))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, str):
+            return {"version": self._number.deserialize(value)}
+        name = self._name.deserialize(value)
+        return {} if name == ACTIVE else {"alias": name}
+
+
+def _version() -> VersionChoice:
+    described = {
+        "oneOf": [
+            {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            {"type": "string", "pattern": f"^{LABEL}$"},
+        ],
+        "description": "A version's number, or the name of an alias. Default: the active version.",
+    }
+    return VersionChoice(load_default=dict, metadata=described)
 
 
 class ExecuteRequest(WireSchema):

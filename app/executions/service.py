@@ -181,8 +181,9 @@ def _why_not(platform: Platform, principal: Principal, submission: Submission | 
         function, latest = functions.read(platform, principal, submission.function_id)
     except UnknownFunction as error:
         return error
-    if submission.version is not None:
-        return UnknownVersion(submission.version)
+    wanted = submission.alias if submission.version is None else submission.version
+    if wanted is not None:
+        return UnknownVersion(wanted)
     return FunctionNotReady(function_status(function.active_version, VersionStatus(latest.status)))
 
 

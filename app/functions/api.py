@@ -81,7 +81,7 @@ class Functions(MethodView):
             environment_id=body.get("environment_id"),
             correlation_id=correlation_id(),
         )
-        headers = {"Location": url_for("functions.Function", function_id=row[0].id), **_tag(row[0])}
+        headers = {"Location": url_for("functions.Function", function_id=row[0].id), **tag(row[0])}
         return as_read(*row), 201, headers
 
 
@@ -94,7 +94,7 @@ class Function(MethodView):
     def get(self, function_id: UUID) -> Any:
         """Read a function: its status, and why compilation failed if it did."""
         row = service.read(platform(), caller(), function_id)
-        return as_read(*row), 200, _tag(row[0])
+        return as_read(*row), 200, tag(row[0])
 
     @rule(Scope.FUNCTIONS_WRITE, action="function.update")
     @blueprint.arguments(FunctionWrite)
@@ -114,7 +114,7 @@ class Function(MethodView):
             if_match=if_match(),
             correlation_id=correlation_id(),
         )
-        return as_read(*row), 200, _tag(row[0])
+        return as_read(*row), 200, tag(row[0])
 
 
 @blueprint.route("/languages")
@@ -147,5 +147,6 @@ def _changed_code(body: dict[str, Any], function_id: UUID) -> Code | None:
     return _code(body, body.get("language") or service.read(platform(), caller(), function_id)[1].language)
 
 
-def _tag(function: Row) -> dict[str, str]:
+def tag(function: Row) -> dict[str, str]:
+    """The header that says which state of it was read."""
     return {"ETag": f'"{service.etag(function)}"'}

@@ -9,6 +9,12 @@ from uuid import UUID
 FunctionId = NewType("FunctionId", UUID)
 
 
+#: The alias that every function has: it means its active version, and nothing else can be meant by it.
+ACTIVE = "active"
+
+#: How many a function may have besides.
+MOST_ALIASES = 100
+
 #: Deliveries after which a failure of the platform itself ends the work.
 MAX_DELIVERIES = 5
 
@@ -108,11 +114,29 @@ class NoSuchVersion(FunctionError):
     """The function has no such version."""
 
 
+class NoSuchAlias(FunctionError):
+    """The function has no such alias."""
+
+
+class ReservedAlias(FunctionError):
+    """This alias means the active version of every function."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the alias {ACTIVE} means the active version of every function")
+
+
+class TooManyAliases(FunctionError):
+    """The function has as many aliases as one may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a function has {MOST_ALIASES} aliases at most")
+
+
 class VersionNotReady(FunctionError):
     """The version has nothing that was built."""
 
     def __init__(self, state: str) -> None:
-        super().__init__(f"the version is {state}; what was built can be verified once it is READY")
+        super().__init__(f"the version is {state}; it can be verified, activated or named once it is READY")
         self.state = state
 
 

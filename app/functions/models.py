@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, JSON, CheckConstraint, ForeignKey, Index, LargeBinary, Text, Uuid, func, text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
@@ -31,6 +43,8 @@ class Function(Base):
     active_version: Mapped[int | None]
     """Set when a version becomes READY; never goes back to none."""
     latest_version: Mapped[int]
+    decided_version: Mapped[int] = mapped_column(server_default=text("0"))
+    """Up to which versions it is decided which is the active one: only later ones become it by being READY."""
     revision: Mapped[int]
     """Grows with every change by a user; the ETag."""
     created_at: Mapped[datetime] = mapped_column(Moment)
@@ -100,6 +114,8 @@ class Version(Base):
     compile_started_at: Mapped[datetime | None] = mapped_column(Moment)
     """When the latest attempt began."""
     compiled_at: Mapped[datetime | None] = mapped_column(Moment)
+    retired_at: Mapped[datetime | None] = mapped_column(Moment)
+    """Since when it is not there for anybody any more; the row goes later."""
     verification: Mapped[str | None] = mapped_column(Text)
     """What came of building it again, the last time that somebody asked."""
     verification_id: Mapped[UUID | None]
@@ -108,6 +124,29 @@ class Version(Base):
     verification_reason: Mapped[str | None] = mapped_column(Text)
     rebuilt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """The members of `domain.Provenance` as that time made them."""
+
+
+class Alias(Base):
+    """A name of a version of a function, by which it is executed."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["function_id", "version"], ["versions.function_id", "versions.number"]),
+        ForeignKeyConstraint(["function_id", "next_version"], ["versions.function_id", "versions.number"]),
+        CheckConstraint("(next_version IS NULL) = (next_weight IS NULL)", name="next_has_weight"),
+        CheckConstraint("next_weight BETWEEN 0 AND 100", name="weight"),
+        Index("ix_aliases_version", "function_id", "version"),
+        Index("ix_aliases_next_version", "function_id", "next_version"),
+    )
+
+    function_id: Mapped[UUID] = mapped_column(ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int]
+    next_version: Mapped[int | None]
+    """For a share of the executions."""
+    next_weight: Mapped[float | None]
+    """That share, or percent where it is more than 1."""
+    updated_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Compiler(Base):

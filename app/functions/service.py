@@ -76,6 +76,7 @@ def register(
                 memory_mb=limits.memory_mb,
                 active_version=None,
                 latest_version=0,
+                decided_version=0,
                 revision=1,
                 owner_id=principal.user_id,
                 allowed_users=list(sharing.users or ()),
@@ -111,7 +112,7 @@ def change(
         _check_size(platform, code)
     try:
         with platform.database.transaction() as session:
-            function, latest = _to_change(platform, session, principal, function_id, if_match=if_match)
+            function, latest = to_change(platform, session, principal, function_id, if_match=if_match)
             before = _state(function)
             if "name" in changes and queries.name_is_taken(session, changes["name"], by_other_than=function_id):
                 raise NameTaken(changes["name"])
@@ -165,7 +166,7 @@ def delete(
     """Hide a function and free its name; its messages go with it. Whoever calls this ends its executions in the same
     transaction.
     """
-    function, _ = _to_change(platform, session, principal, function_id, if_match=if_match)
+    function, _ = to_change(platform, session, principal, function_id, if_match=if_match)
     record(session, principal.actor, Act("function.delete", function_id, before=_state(function)))
     function.deleted_at = queries.now(session)
     function.environment_id = None
@@ -204,10 +205,10 @@ def visible(session: Session, principal: Principal, function_id: UUID) -> Functi
     return found
 
 
-def _to_change(
+def to_change(
     platform: Platform, session: Session, principal: Principal, function_id: UUID, *, if_match: str | None
 ) -> tuple[Function, Version]:
-    """A function that the caller may change, locked."""
+    """A function that the caller may change, locked; raises `UnknownFunction`, Forbidden and `RevisionMismatch`."""
     found = queries.lock(session, function_id)
     if found is None or not can_access(principal, found[0]):
         raise UnknownFunction
@@ -251,6 +252,7 @@ def _state(function: Function) -> dict[str, Any]:
         "description": function.description,
         "timeoutMs": function.timeout_ms,
         "memoryMb": function.memory_mb,
+        "activeVersion": function.active_version,
         "latestVersion": function.latest_version,
         "allowedUsers": [str(one) for one in function.allowed_users],
         "allowedGroups": [str(one) for one in function.allowed_groups],

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import Connection, Select, func, select, text, update
 from sqlalchemy.orm import Session, defer
 
-from app.functions.models import Function, Version
+from app.functions.models import Alias, Function, Version
 
 #: What no list shows of a version, and what may be long.
 IN_A_LIST = defer(Version.source, raiseload=True), defer(Version.compile_log, raiseload=True)
@@ -18,7 +19,12 @@ def lock(session: Session, function_id: UUID, number: int) -> Version | None:
     statement = (
         select(Version)
         .join(Function, Function.id == Version.function_id)
-        .where(Version.function_id == function_id, Version.number == number, Function.deleted_at.is_(None))
+        .where(
+            Version.function_id == function_id,
+            Version.number == number,
+            Function.deleted_at.is_(None),
+            Version.retired_at.is_(None),
+        )
         .with_for_update(of=Version)
     )
     return session.execute(statement).scalar_one_or_none()
@@ -44,7 +50,7 @@ def _with_activity(function_id: UUID) -> Select[tuple[Version, bool]]:
     return (
         select(Version, func.coalesce(Function.active_version == Version.number, False))
         .join(Function, Function.id == Version.function_id)
-        .where(Version.function_id == function_id, Function.deleted_at.is_(None))
+        .where(Version.function_id == function_id, Function.deleted_at.is_(None), Version.retired_at.is_(None))
     )
 
 
@@ -59,9 +65,63 @@ def is_underway(session: Session, function_id: UUID, verification_id: UUID) -> b
 
 
 def activate(session: Session, function_id: UUID, number: int, *, now: datetime) -> None:
-    """Make a version the active one unless a newer one already is."""
+    """Make a version the active one unless that is decided of it: by a newer one that is READY, or by whoever chose."""
     session.execute(
         update(Function)
-        .where(Function.id == function_id, func.coalesce(Function.active_version, 0) < number)
-        .values(active_version=number, updated_at=now)
+        .where(Function.id == function_id, Function.decided_version < number)
+        .values(active_version=number, decided_version=number, updated_at=now)
     )
+
+
+def aliases(session: Session, function_id: UUID) -> Sequence[Alias]:
+    """The aliases of a function by name."""
+    return session.scalars(select(Alias).where(Alias.function_id == function_id).order_by(Alias.name)).all()
+
+
+def alias(session: Session, function_id: UUID, name: str) -> Alias | None:
+    """One of them."""
+    return session.get(Alias, (function_id, name))
+
+
+#: Functions that have more versions than are kept, and that nobody changes meanwhile.
+CROWDED = """
+SELECT id FROM functions
+WHERE latest_version > %(kept)s AND EXISTS (
+    SELECT FROM versions
+    WHERE function_id = functions.id AND number <= latest_version - %(kept)s AND retired_at IS NULL
+      AND status IN ('READY', 'FAILED') AND number IS DISTINCT FROM active_version
+)
+FOR UPDATE SKIP LOCKED
+"""
+
+#: A version that is active or named, or that somebody waits for, is not retired however old it is.
+RETIRE = """
+UPDATE versions SET retired_at = now()
+FROM functions AS function
+WHERE function.id = ANY(%(functions)s) AND versions.function_id = function.id
+  AND number <= latest_version - %(kept)s AND retired_at IS NULL AND versions.status IN ('READY', 'FAILED')
+  AND number IS DISTINCT FROM active_version
+  AND NOT EXISTS (SELECT FROM aliases WHERE function_id = function.id AND number IN (version, next_version))
+"""
+
+#: Executions that were accepted while their version was retired hold it: they have a message.
+FORGET = """
+DELETE FROM versions AS version
+WHERE retired_at < now() - interval '1 hour' AND NOT EXISTS (
+    SELECT FROM broker.messages AS message JOIN executions AS execution ON execution.id = message.execution_id
+    WHERE message.function_id = version.function_id AND execution.version = version.number
+)
+"""
+
+
+def retire(connection: Connection, *, kept: int) -> int:
+    """Take all but the last `kept` versions of every function, and those in use, out of use; answers how many. What was
+    retired for an hour and has nothing waiting goes for good.
+    """
+    driver: Any = connection.connection.driver_connection
+    with driver.transaction():
+        # In a statement of its own, so that the next one sees what was named before these were locked.
+        crowded = list(connection.exec_driver_sql(CROWDED, {"kept": kept}).scalars())
+        retired = connection.exec_driver_sql(RETIRE, {"functions": crowded, "kept": kept}).rowcount
+    connection.exec_driver_sql(FORGET)
+    return retired

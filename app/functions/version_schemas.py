@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from app.functions.domain import Verification, VersionStatus
-from app.functions.models import Version
-from app.http.wire import Time, WireSchema, page_of
+from app.functions.models import Alias, Version
+from app.http.blueprints import LARGEST_NUMBER
+from app.http.wire import Time, WholeNumber, WireSchema, page_of
 
 
 def _digest(of: str) -> fields.String:
@@ -69,6 +70,84 @@ class VersionRead(VersionItem):
 
 
 VersionPage = page_of(VersionItem, "VersionPage")
+
+
+class Side(WireSchema):
+    """One of two versions that are compared."""
+
+    number = fields.Integer(required=True)
+    source_digest = _digest("the source")
+
+
+class DiffRead(WireSchema):
+    """How the source of a version differs from another's."""
+
+    function_id = fields.UUID(required=True)
+    old = fields.Nested(Side, required=True, data_key="from")
+    new = fields.Nested(Side, required=True, data_key="to")
+    diff = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "As `diff -u` writes it; empty where they are equal, null for `wasm`."},
+    )
+
+
+class DiffQuery(WireSchema):
+    """With what a version is compared."""
+
+    other = fields.Integer(
+        load_default=None,
+        data_key="from",
+        validate=validate.Range(1, LARGEST_NUMBER),
+        metadata={"description": "A version's number. Default: the one before, or the version itself."},
+    )
+
+
+class NextVersion(WireSchema):
+    """Another version, for a share of the executions."""
+
+    version = WholeNumber(required=True, validate=validate.Range(1, LARGEST_NUMBER))
+    weight = fields.Float(
+        required=True,
+        validate=validate.Range(0, 100),
+        metadata={"description": "Its share of the executions: up to 1 a fraction, above that percent."},
+    )
+
+
+class AliasWrite(WireSchema):
+    """What an alias is to mean."""
+
+    version = WholeNumber(required=True, validate=validate.Range(1, LARGEST_NUMBER))
+    next = fields.Nested(NextVersion, load_default=None, allow_none=True)
+
+
+class AliasRead(WireSchema):
+    """An alias."""
+
+    function_id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    version = fields.Integer(required=True)
+    next = fields.Nested(NextVersion, required=True, allow_none=True)
+    updated_at = Time(required=True)
+
+
+AliasPage = page_of(AliasRead, "AliasPage")
+
+
+def as_alias(alias: Alias) -> dict[str, Any]:
+    """The members of an alias on the wire."""
+    return {
+        "function_id": alias.function_id,
+        "name": alias.name,
+        "version": alias.version,
+        "next": None if alias.next_version is None else {"version": alias.next_version, "weight": alias.next_weight},
+        "updated_at": alias.updated_at,
+    }
+
+
+def as_diff(new: Version, old: Version, diff: str | None) -> dict[str, Any]:
+    """The members of a comparison on the wire."""
+    return {"function_id": new.function_id, "old": old, "new": new, "diff": diff}
 
 
 def as_version(version: Version, is_active: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The verbs of versions as users know them: list, read, verify."""
+"""The verbs of versions as users know them: list, read, compare, activate, verify."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,10 +6,11 @@ from uuid import UUID
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record
-from app.functions import version_queries
+from app.functions import queries, version_queries
+from app.functions.diffs import diff
 from app.functions.domain import NoSuchVersion, Verification, VersionNotReady, VersionStatus
-from app.functions.models import Version
-from app.functions.service import check_ownership, enqueue_work, visible
+from app.functions.models import Function, Version
+from app.functions.service import check_ownership, enqueue_work, to_change, visible
 from app.identity import new_id
 from app.platform import Platform
 from app.queue import Task
@@ -34,6 +35,45 @@ def read(platform: Platform, principal: Principal, function_id: UUID, number: in
     if found is None:
         raise NoSuchVersion
     return found
+
+
+def compare(
+    platform: Platform, principal: Principal, function_id: UUID, number: int, other: int
+) -> tuple[Version, Version, str | None]:
+    """Two versions, and how the source of the first differs from that of the other; None where one of them has none."""
+    with platform.database.reading() as session:
+        visible(session, principal, function_id)
+        found = version_queries.find(session, function_id, number)
+        against = version_queries.find(session, function_id, other)
+    if found is None or against is None:
+        raise NoSuchVersion
+    (new, _), (old, _) = found, against
+    if "wasm" in (new.language, old.language):
+        return new, old, None
+    texts = (one.source.decode(errors="replace") for one in (old, new))
+    return new, old, diff(*texts, old_name=f"version {old.number}", new_name=f"version {new.number}")
+
+
+def activate(
+    platform: Platform, principal: Principal, function_id: UUID, number: int, *, if_match: str | None
+) -> tuple[Function, Version]:
+    """Let a READY version be the active one from the next execution on, and until a version is READY that was made
+    later than this; answers the function with its latest version.
+    """
+    with platform.database.transaction() as session:
+        function, latest = to_change(platform, session, principal, function_id, if_match=if_match)
+        version = version_queries.lock(session, function_id, number)
+        if version is None:
+            raise NoSuchVersion
+        if version.status != VersionStatus.READY:
+            raise VersionNotReady(version.status)
+        before, function.active_version = function.active_version, number
+        function.decided_version = function.latest_version
+        function.revision += 1
+        function.updated_at = queries.now(session)
+        old, new = {"activeVersion": before}, {"activeVersion": number}
+        record(session, principal.actor, Act("version.activate", function_id, before=old, after=new))
+        return function, latest
 
 
 def verify(platform: Platform, principal: Principal, function_id: UUID, number: int, *, correlation_id: str) -> UUID:

@@ -22,6 +22,9 @@ from app.rules import with_rule
 TAGGED = {"ETag": {"description": "Send it in If-Match to change only what was read.", "schema": {"type": "string"}}}
 LOCATED = {"Location": {"description": "Where the resource is.", "schema": {"type": "string"}}}
 
+#: A name in addresses that begins with a letter.
+LABEL = "[a-z][a-z0-9-]{0,62}"
+
 #: The largest that a column of numbers holds.
 LARGEST_NUMBER = 2**31 - 1
 
@@ -52,6 +55,12 @@ class NumberConverter(IntegerConverter):
 
     def __init__(self, url_map: Map) -> None:
         super().__init__(url_map, max=LARGEST_NUMBER)
+
+
+class LabelConverter(BaseConverter):
+    """`<label:name>` in a route: a name that is no number."""
+
+    regex = LABEL
 
 
 class ErrorItem(Schema):
@@ -119,7 +128,7 @@ class ResourceBlueprint(Blueprint):  # type: ignore[misc]
 
 def document(app: Flask) -> ProblemApi:
     """Add `/openapi.json` and `/docs` to the application."""
-    app.url_map.converters |= {"id": IdConverter, "number": NumberConverter}
+    app.url_map.converters |= {"id": IdConverter, "number": NumberConverter, "label": LabelConverter}
     app.config.update(
         API_TITLE="Kiln",
         API_VERSION="1",
@@ -146,6 +155,7 @@ def document(app: Flask) -> ProblemApi:
     page = "api-docs.openapi_swagger_ui"
     app.view_functions[page] = with_rule(app.view_functions[page], is_page=True)
     api.register_converter(NumberConverter, lambda _converter: described)
+    api.register_converter(LabelConverter, lambda _converter: {"type": "string", "pattern": f"^{LABEL}$"})
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api
 

@@ -37,6 +37,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "environment_in_use": (409, "Functions use the environment"),
     "function_not_ready": (409, "The function cannot be executed yet"),
     "version_not_ready": (409, "The version was not built"),
+    "limit_reached": (409, "There are as many of these as there may be"),
     "precondition_failed": (412, "The resource has changed"),
     "too_large": (413, "The request is too large"),
     "uri_too_long": (414, "The address is too long"),

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts import credentials
 from app.audit import service as audit
+from app.functions import version_queries as versions
 from app.logs import configure_logs, log_context
 from app.operations import queries
 from app.platform import Platform
@@ -70,6 +71,13 @@ def purge_deleted(connection: Connection, _settings: Settings) -> None:
     queries.purge_artifacts(connection)
 
 
+def retire_versions(connection: Connection, settings: Settings) -> None:
+    """What functions have had long ago."""
+    retired = versions.retire(connection, kept=settings.kept_versions)
+    if retired:
+        log.info("versions.retired", count=retired)
+
+
 def _months(ahead: int) -> Iterator[date]:
     """The first days of this month and of so many after it."""
     month = datetime.now(UTC).date().replace(day=1)
@@ -93,6 +101,7 @@ CHORES = (
     Chore("audit", 3600, keep_audit),
     Chore("credentials", 60, forget_ended),
     Chore("purge", 60, purge_deleted),
+    Chore("versions", 60, retire_versions),
 )
 
 

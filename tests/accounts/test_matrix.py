@@ -139,6 +139,16 @@ ROWS: Final[dict[str, Row]] = {
     "POST /functions/<id:function_id>/versions/<number:number>/verify": Row(
         Scope.FUNCTIONS_WRITE, of_function=True, owned=True
     ),
+    "GET /functions/<id:function_id>/versions/<number:number>/diff": Row(Scope.FUNCTIONS_READ, of_function=True),
+    "POST /functions/<id:function_id>/versions/<number:number>/activate": Row(
+        Scope.FUNCTIONS_WRITE, of_function=True, owned=True
+    ),
+    "GET /functions/<id:function_id>/aliases": Row(Scope.FUNCTIONS_READ, of_function=True),
+    "GET /functions/<id:function_id>/aliases/<label:name>": Row(Scope.FUNCTIONS_READ, of_function=True),
+    "PUT /functions/<id:function_id>/aliases/<label:name>": Row(
+        Scope.FUNCTIONS_WRITE, of_function=True, owned=True, body={"version": 1}
+    ),
+    "DELETE /functions/<id:function_id>/aliases/<label:name>": Row(Scope.FUNCTIONS_WRITE, of_function=True, owned=True),
     "GET /languages": Row(Scope.FUNCTIONS_READ),
     "GET /executions": Row(Scope.EXECUTIONS_READ),
     "GET /executions/<id:execution_id>": Row(Scope.EXECUTIONS_READ, of_function=True),
@@ -389,6 +399,8 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
         if row.of_function:
             function = cast.new_function(of) if method == "DELETE" else cast.function(of)
             named = str(cast.world.execution(function) if "<id:execution_id>" in path else function)
+            if "<label:name>" in path:
+                cast.world.alias(function, "live")
         elif row.of_environment:
             named = str(cast.new_environment(of) if method == "DELETE" else cast.environment(of))
         elif row.made is not None:
@@ -406,6 +418,7 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
         path = path.replace(f"<id:{variable}>", named)
     path = (
         path.replace("<number:number>", "1")
+        .replace("<label:name>", "live")
         .replace("<string:name>", "execute")
         .replace("<string:provider>", "acme")
         .replace("<path:page>", "tasks")

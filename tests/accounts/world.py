@@ -128,6 +128,15 @@ class World:
             correlation_id="world",
         )[0].id
 
+    def alias(self, function_id: UUID, name: str) -> None:
+        """A name for a function's first version, if it is not there yet."""
+        self.sql(
+            "INSERT INTO aliases (function_id, name, version, updated_at) VALUES (%s, %s, 1, now()) "
+            "ON CONFLICT DO NOTHING",
+            function_id,
+            name,
+        )
+
     def environment(self, *, users: list[UUID] = [], groups: list[UUID] = []) -> UUID:  # noqa: B006 - read only
         """An environment that is shared so."""
         self._number += 1
