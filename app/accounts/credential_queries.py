@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningDelete
 
 from app.accounts.models import ApiKey, BegunSignIn, Identity, KnownAddress, Token, User, UserSession
 from app.accounts.queries import now
@@ -67,14 +68,18 @@ SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN 0
 #: Turns that would be due by now say nothing any more.
 FORGET_TURNS = "DELETE FROM throttles WHERE due_at < now()"
 
-#: Sessions, keys and replaced tokens that have ended.
+#: Sessions, keys and replaced tokens that have ended. Those that somebody changes at this moment have time until later.
 FORGET_ENDED = """
 WITH sessions_gone AS (
-    DELETE FROM sessions WHERE expires_at < now() OR last_seen_at < now() - %(idle)s
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE expires_at < now() OR last_seen_at < now() - %(idle)s FOR UPDATE SKIP LOCKED
+    )
 ), keys_gone AS (
-    DELETE FROM api_keys WHERE expires_at < now() - interval '30 days'
+    DELETE FROM api_keys WHERE id IN (
+        SELECT id FROM api_keys WHERE expires_at < now() - interval '30 days' FOR UPDATE SKIP LOCKED
+    )
 )
-DELETE FROM tokens WHERE replaced_until < now()
+DELETE FROM tokens WHERE digest IN (SELECT digest FROM tokens WHERE replaced_until < now() FOR UPDATE SKIP LOCKED)
 """
 
 #: Addresses that nobody has signed in from for long.
@@ -158,19 +163,42 @@ def forget_addresses(session: Session, user_id: UUID, *, but: str | None) -> Non
 
 def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> list[UUID]:
     """End all sessions of a user's but one; answers which they were, newest first."""
-    ended = delete(UserSession).where(UserSession.user_id == user_id).returning(UserSession.id)
-    return sorted(session.execute(ended if but is None else ended.where(UserSession.id != but)).scalars(), reverse=True)
+    wanted = _sessions_of([user_id])
+    ended = _end(wanted if but is None else wanted.where(UserSession.id != but))
+    return sorted(session.execute(ended).scalars(), reverse=True)
+
+
+def end_sessions_by(session: Session, identity_id: UUID) -> None:
+    """End all sessions that began with an identity."""
+    wanted = select(UserSession.id).where(UserSession.identity_id == identity_id).order_by(UserSession.id)
+    session.execute(_end(wanted))
 
 
 def end_oldest_sessions(session: Session, user_id: UUID, *, but: int) -> None:
     """End all sessions of a user's but so many, of which the latest were seen last."""
     kept = select(UserSession.id).where(UserSession.user_id == user_id).order_by(UserSession.last_seen_at.desc())
-    session.execute(delete(UserSession).where(UserSession.user_id == user_id, UserSession.id.not_in(kept.limit(but))))
+    session.execute(_end(_sessions_of([user_id]).where(UserSession.id.not_in(kept.limit(but)))))
 
 
 def rotate_sessions(session: Session, user_ids: Collection[UUID]) -> None:
     """Have all sessions of these users get another name with their next request."""
-    session.execute(update(UserSession).where(UserSession.user_id.in_(user_ids)).values(is_to_rotate=True))
+    wanted = _sessions_of(user_ids).with_for_update(key_share=True)
+    session.execute(update(UserSession).where(UserSession.id.in_(wanted)).values(is_to_rotate=True))
+
+
+def hold_session(session: Session, session_id: UUID) -> bool:
+    """Keep a session from being ended until the transaction ends; answers whether it is there."""
+    statement = select(UserSession.id).where(UserSession.id == session_id)
+    return session.execute(statement.with_for_update(read=True, key_share=True)).first() is not None
+
+
+def _sessions_of(user_ids: Collection[UUID]) -> Select[tuple[UUID]]:
+    """All sessions of these users, to be locked in this order."""
+    return select(UserSession.id).where(UserSession.user_id.in_(user_ids)).order_by(UserSession.id)
+
+
+def _end(wanted: Select[tuple[UUID]]) -> ReturningDelete[tuple[UUID]]:
+    return delete(UserSession).where(UserSession.id.in_(wanted.with_for_update())).returning(UserSession.id)
 
 
 def is_still_to_rotate(session: Session, session_id: UUID) -> bool:

@@ -21,6 +21,7 @@ from app.accounts.domain import (
     SignInFailed,
 )
 from app.accounts.models import ApiKey, Identity, Token, User, UserSession
+from app.accounts.people import hold_caller
 from app.audit.domain import Act, Actor, Outcome, Via
 from app.audit.service import record, record_alone
 from app.identity import new_id
@@ -184,10 +185,13 @@ def create_key(
     scopes: Collection[Scope] | None,
     expires_at: datetime | None,
 ) -> tuple[ApiKey, str]:
-    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it."""
+    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it. Raises
+    ScopeMissing, ExpiryRefused, and Unauthenticated for a user who is deleted at this moment.
+    """
     wanted = principal.scopes if scopes is None else frozenset(scopes)
     _check_scopes(principal, wanted)
     with platform.database.transaction() as session:
+        hold_caller(session, principal)
         now = queries.now(session)
         expires_at = expires_at or now + timedelta(days=KEY_DAYS)
         if not now < expires_at <= now + timedelta(days=MOST_KEY_DAYS):

@@ -4,7 +4,7 @@ An identity is known by issuer and subject alone: an e-mail address is nobody's 
 idea of whose it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -26,6 +26,7 @@ from app.accounts.domain import (
     LastWayIn,
     NotFound,
     Principal,
+    Unauthenticated,
     UnknownIdentity,
     UnknownReference,
     UserDisabled,
@@ -62,8 +63,8 @@ class Ended:
 
 
 def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str, session_id: UUID | None) -> Begun:
-    """Send a browser to a provider; a session that sends it gets the identity linked. Raises Unavailable, Untrusted and
-    TooManyAttempts.
+    """Send a browser to a provider; a session that sends it gets the identity linked. Raises Unavailable, Untrusted,
+    TooManyAttempts, and Unauthenticated where the session has ended meanwhile.
     """
     attempts.take_to_sign_in_elsewhere(platform, actor.address)
     browser = tokens.new_session()
@@ -73,6 +74,8 @@ def begin(platform: Platform, client: Client, actor: Actor, *, next_address: str
         _write_refusal(platform, client.provider, actor, error, is_link=session_id is not None)
         raise
     with platform.database.transaction() as session:
+        if session_id is not None and not credential_queries.hold_session(session, session_id):
+            raise Unauthenticated
         credential_queries.add_begun_sign_in(
             session,
             browser,
@@ -136,10 +139,11 @@ def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
         others = [one for one in credential_queries.identities(session, user.id) if one.id != identity_id]
         if user.id == principal.user_id and not others and queries.password_of(session, user.id) is None:
             raise LastWayIn
+        if all(one.issuer != found.issuer for one in others):
+            _move(session, principal.actor, user, found.issuer, set())
+        credential_queries.end_sessions_by(session, identity_id)
         session.delete(found)
         record(session, principal.actor, Act("identity.delete", identity_id, before=_state(found)))
-        if all(one.issuer != found.issuer for one in others):
-            _move(session, principal.actor, user, found.issuer, [])
 
 
 def _awaited(begun: BegunSignIn | None, client: Client, actor: Actor) -> BegunSignIn:
@@ -228,13 +232,14 @@ def _set_groups(session: Session, provider: Provider, actor: Actor, user: User, 
     an administrator has deleted would come back with somebody's next sign-in.
     """
     names = {provider.groups[theirs] for theirs in claims.groups if theirs in provider.groups}
-    found = queries.groups_by_name(session, names)
-    for missing in sorted(names - found.keys()):
+    for missing in sorted(_move(session, _provider_as_actor(provider, actor), user, provider.issuer, names)):
         log.warning("oidc.group_unknown", provider=provider.name, group=missing)
-    _move(session, _provider_as_actor(provider, actor), user, provider.issuer, sorted(found.values()))
 
 
-def _move(session: Session, actor: Actor, user: User, issuer: str, group_ids: Sequence[UUID]) -> None:
+def _move(session: Session, actor: Actor, user: User, issuer: str, names: Set[str]) -> Set[str]:
+    """Have a provider's memberships of a user be those in the groups of these names; answers which are not here."""
+    found = queries.hold_groups_of_provider(session, user.id, issuer, names=names)
+    group_ids = sorted(found.values())
     left = queries.leave_by(session, user.id, issuer, but=group_ids)
     joined = queries.join_by(session, user.id, group_ids, issuer)
     for group_id in left:
@@ -243,6 +248,7 @@ def _move(session: Session, actor: Actor, user: User, issuer: str, group_ids: Se
         record(session, actor, Act("group.add_member", group_id, after={"userId": user.id, "issuer": issuer}))
     if left or joined:
         credential_queries.rotate_sessions(session, [user.id])
+    return names - found.keys()
 
 
 def _added(session: Session, actor: Actor, user_id: UUID, issuer: str, subject: str) -> Identity:

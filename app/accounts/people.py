@@ -16,6 +16,7 @@ from app.accounts.domain import (
     LastAdministrator,
     NotFound,
     Principal,
+    Unauthenticated,
     UnknownReference,
     WrongPassword,
     changed,
@@ -76,6 +77,12 @@ def has_password(platform: Platform, user_id: UUID) -> bool:
     """Whether a user signs in with a password."""
     with platform.database.reading() as session:
         return queries.password_of(session, user_id) is not None
+
+
+def hold_caller(session: Session, principal: Principal) -> None:
+    """Keep whoever asks from being deleted until the transaction ends; raises Unauthenticated where they are gone."""
+    if queries.hold_user(session, principal.user_id) is None:
+        raise Unauthenticated
 
 
 def users(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> list[Person]:
@@ -180,6 +187,7 @@ def delete_user(platform: Platform, actor: Actor, user_id: UUID) -> None:
             raise NotFound
         if list(administrators) == [user_id]:
             raise LastAdministrator
+        credential_queries.end_sessions(session, user_id)
         session.delete(found)
         record(session, actor, Act("user.delete", user_id, before=_state(found)))
 
@@ -201,7 +209,7 @@ def create_group(platform: Platform, actor: Actor, *, name: str, description: st
 def group(platform: Platform, group_id: UUID) -> Group:
     """One group; raises NotFound."""
     with platform.database.reading() as session:
-        return _group(session, group_id)
+        return _there(queries.group(session, group_id))
 
 
 def groups(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> Sequence[Group]:
@@ -214,7 +222,7 @@ def change_group(platform: Platform, actor: Actor, group_id: UUID, changes: Mapp
     """Change `name` or `description`."""
     try:
         with platform.database.transaction() as session:
-            found = _group(session, group_id)
+            found = _there(queries.lock_group(session, group_id))
             before = _group_state(found)
             for name, value in changes.items():
                 setattr(found, name, value)
@@ -230,7 +238,7 @@ def change_group(platform: Platform, actor: Actor, group_id: UUID, changes: Mapp
 def delete_group(platform: Platform, actor: Actor, group_id: UUID) -> None:
     """Remove a group. What was shared with it stays shared with nobody, as with users."""
     with platform.database.transaction() as session:
-        found = _group(session, group_id)
+        found = _there(queries.lock_group(session, group_id))
         credential_queries.rotate_sessions(session, queries.members_of(session, group_id))
         session.delete(found)
         record(session, actor, Act("group.delete", group_id, before=_group_state(found)))
@@ -239,15 +247,15 @@ def delete_group(platform: Platform, actor: Actor, group_id: UUID) -> None:
 def members(platform: Platform, group_id: UUID, *, before: UUID | None, limit: int) -> list[Person]:
     """The newest users of a group before an id."""
     with platform.database.reading() as session:
-        _group(session, group_id)
+        _there(queries.group(session, group_id))
         return _people(session, queries.members(session, group_id, before=before, limit=limit))
 
 
 def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> Person:
     """Put a user into a group; once more changes nothing."""
     with platform.database.transaction() as session:
-        _group(session, group_id)
-        found = queries.lock_user(session, user_id)
+        found = queries.hold_user(session, user_id)
+        _there(queries.hold_group(session, group_id))
         if found is None:
             raise UnknownReference("user", user_id, "/userId")
         if queries.join(session, group_id, user_id):
@@ -259,7 +267,8 @@ def add_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) 
 def remove_member(platform: Platform, actor: Actor, group_id: UUID, user_id: UUID) -> None:
     """Take a user out of a group; raises NotFound where they are not in it."""
     with platform.database.transaction() as session:
-        _group(session, group_id)
+        queries.hold_user(session, user_id)
+        _there(queries.hold_group(session, group_id))
         if not queries.leave(session, group_id, user_id):
             raise NotFound
         credential_queries.rotate_sessions(session, [user_id])
@@ -271,8 +280,7 @@ def _people(session: Session, found: Sequence[User]) -> list[Person]:
     return [Person(one, groups_by_user[one.id]) for one in found]
 
 
-def _group(session: Session, group_id: UUID) -> Group:
-    found = queries.group(session, group_id)
+def _there(found: Group | None) -> Group:
     if found is None:
         raise NotFound
     return found

@@ -1,4 +1,9 @@
-"""Statements on users, groups and who is in them."""
+"""Statements on users, groups and who is in them.
+
+Whoever locks several rows does so in one order, in which nobody waits in a circle: administrators by id, another user,
+identities, groups by id, sessions by id, keys. A membership is written by whoever has locked, or holds, its user or its
+group.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -27,6 +32,12 @@ def user(session: Session, user_id: UUID) -> User | None:
 def lock_user(session: Session, user_id: UUID) -> User | None:
     """The same, for a change."""
     return session.execute(select(User).where(User.id == user_id).with_for_update()).scalar_one_or_none()
+
+
+def hold_user(session: Session, user_id: UUID) -> User | None:
+    """The same, kept from being deleted until the transaction ends."""
+    statement = select(User).where(User.id == user_id)
+    return session.execute(statement.with_for_update(read=True, key_share=True)).scalar_one_or_none()
 
 
 def user_by_email(session: Session, email: str) -> User | None:
@@ -74,6 +85,17 @@ def groups_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, list[U
 def group(session: Session, group_id: UUID) -> Group | None:
     """One group."""
     return session.get(Group, group_id)
+
+
+def lock_group(session: Session, group_id: UUID) -> Group | None:
+    """The same, for a change."""
+    return session.execute(select(Group).where(Group.id == group_id).with_for_update()).scalar_one_or_none()
+
+
+def hold_group(session: Session, group_id: UUID) -> Group | None:
+    """The same, kept from being deleted until the transaction ends."""
+    statement = select(Group).where(Group.id == group_id)
+    return session.execute(statement.with_for_update(read=True, key_share=True)).scalar_one_or_none()
 
 
 def groups(session: Session, *, before: UUID | None, limit: int, find: str | None = None) -> Sequence[Group]:
@@ -128,9 +150,16 @@ def leave_by(session: Session, user_id: UUID, issuer: str, *, but: Collection[UU
     return session.execute(left.returning(Membership.group_id)).scalars().all()
 
 
-def groups_by_name(session: Session, names: Collection[str]) -> dict[str, UUID]:
-    """Those of these groups that exist."""
-    return dict(session.execute(select(Group.name, Group.id).where(Group.name.in_(names))).tuples().all())
+def hold_groups_of_provider(
+    session: Session, user_id: UUID, issuer: str, *, names: Collection[str] = ()
+) -> dict[str, UUID]:
+    """By name, those of these groups that exist. They, and all that the provider had put a user into, are kept from
+    being deleted until the transaction ends.
+    """
+    brought = select(Membership.group_id).where(Membership.user_id == user_id, Membership.issuer == issuer)
+    statement = select(Group.name, Group.id).where(Group.name.in_(names) | Group.id.in_(brought)).order_by(Group.id)
+    held = session.execute(statement.with_for_update(read=True, key_share=True, of=Group)).tuples()
+    return {name: group_id for name, group_id in held if name in names}
 
 
 def leave(session: Session, group_id: UUID, user_id: UUID) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.accounts.domain import Forbidden, Principal, can_access, changed
+from app.accounts.people import hold_caller
 from app.accounts.sharing import Sharing, audiences_of, check_sharing, share
 from app.audit.domain import Act
 from app.audit.service import record
@@ -62,6 +63,7 @@ def register(
     sharing = sharing or Sharing()
     try:
         with platform.database.transaction() as session:
+            hold_caller(session, principal)
             check_sharing(session, sharing)
             if environment_id is not None:
                 check_usable(session, principal, environment_id)
