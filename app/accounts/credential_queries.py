@@ -247,6 +247,12 @@ def lock_api_key(session: Session, key_id: UUID) -> ApiKey | None:
     return session.execute(select(ApiKey).where(ApiKey.id == key_id).with_for_update()).scalar_one_or_none()
 
 
+def hold_api_key(session: Session, key_id: UUID) -> ApiKey | None:
+    """The same, kept from being revoked until the transaction ends."""
+    statement = select(ApiKey).where(ApiKey.id == key_id)
+    return session.execute(statement.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+
+
 def identity(session: Session, issuer: str, subject: str) -> Identity | None:
     """The identity that a provider has named."""
     statement = select(Identity).where(Identity.issuer == issuer, Identity.subject == subject)

@@ -19,6 +19,7 @@ from app.accounts.domain import (
     Principal,
     ScopeMissing,
     SignInFailed,
+    Unauthenticated,
 )
 from app.accounts.models import ApiKey, Identity, Token, User, UserSession
 from app.accounts.people import hold_caller
@@ -80,6 +81,7 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
         groups=frozenset(found.groups),
         actor=known,
         scopes=EVERY_SCOPE if found.scopes is None else _scopes(tuple(found.scopes)),
+        is_replaced=is_key and found.is_replaced,
     )
     return Authenticated(principal, found.session_id, bool(found.is_to_rotate) and not found.is_replaced)
 
@@ -185,16 +187,19 @@ def create_key(
     scopes: Collection[Scope] | None,
     expires_at: datetime | None,
 ) -> tuple[ApiKey, str]:
-    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it. Raises
-    ScopeMissing, ExpiryRefused, and Unauthenticated for a user who is deleted at this moment.
+    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it, and where
+    that is a key ends no later. Raises ScopeMissing, ExpiryRefused, KeyReplaced, and Unauthenticated where the user is
+    deleted, or the key that makes it revoked, at this moment.
     """
+    principal.check_is_current()
     wanted = principal.scopes if scopes is None else frozenset(scopes)
     _check_scopes(principal, wanted)
     with platform.database.transaction() as session:
         hold_caller(session, principal)
         now = queries.now(session)
-        expires_at = expires_at or now + timedelta(days=KEY_DAYS)
-        if not now < expires_at <= now + timedelta(days=MOST_KEY_DAYS):
+        latest = _latest_end(session, principal, now)
+        expires_at = expires_at or min(now + timedelta(days=KEY_DAYS), latest)
+        if not now < expires_at <= latest:
             raise ExpiryRefused(MOST_KEY_DAYS)
         text = tokens.new_key()
         made = credential_queries.add_key(
@@ -220,7 +225,10 @@ def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
 
 
 def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overlap_seconds: int) -> tuple[ApiKey, str]:
-    """Give a key of one's own another text; the old one is good for so long more."""
+    """Give a key of one's own another text; the old one is good for so long more. Raises NotFound, ScopeMissing and
+    KeyReplaced.
+    """
+    principal.check_is_current()
     with platform.database.transaction() as session:
         found = credential_queries.lock_api_key(session, key_id)
         if found is None or found.user_id != principal.user_id:
@@ -249,6 +257,17 @@ def revoke_key(platform: Platform, principal: Principal, key_id: UUID) -> None:
 def forget_ended(connection: Connection) -> None:
     """Remove what lets nobody in any more, and where users have not signed in from for long."""
     credential_queries.forget_ended(connection, idle=IDLE, known=attempts.KNOWN)
+
+
+def _latest_end(session: Session, principal: Principal, now: datetime) -> datetime:
+    """When a key ends at the latest that somebody makes: no key leaves behind one that is there longer."""
+    latest = now + timedelta(days=MOST_KEY_DAYS)
+    if principal.actor.via is not Via.API_KEY or principal.actor.credential_id is None:
+        return latest
+    maker = credential_queries.hold_api_key(session, principal.actor.credential_id)
+    if maker is None:
+        raise Unauthenticated
+    return min(latest, maker.expires_at)
 
 
 def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:

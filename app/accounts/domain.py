@@ -38,14 +38,22 @@ class Principal:
     actor: Actor
     """How it is known, as the audit has it."""
     scopes: frozenset[Scope] = EVERY_SCOPE
+    is_replaced: bool = False
+    """Whether the text of the key was replaced by another, and is good for the rest of the overlap alone."""
 
     @property
     def is_admin(self) -> bool:
         """Whether it is an administrator."""
         return self.role is Role.ADMIN
 
+    def check_is_current(self) -> None:
+        """Raises KeyReplaced for the old text of a key: nothing that lasts longer than it comes of it."""
+        if self.is_replaced:
+            raise KeyReplaced
+
     def check_is_whole(self) -> None:
-        """Raises ScopeMissing for a key that may not be used for everything."""
+        """Raises ScopeMissing for a key that may not be used for everything, and KeyReplaced."""
+        self.check_is_current()
         for scope in sorted(EVERY_SCOPE - self.scopes):
             raise ScopeMissing(scope)
 
@@ -75,6 +83,10 @@ class SignInFailed(AccountError):
 
 class Forbidden(AccountError):
     """Your role does not allow this."""
+
+
+class KeyReplaced(Forbidden):
+    """This text of the API key was replaced by another. Until it ends it lets nobody else in; use the new one."""
 
 
 class ScopeMissing(AccountError):
@@ -135,7 +147,7 @@ class ExpiryRefused(AccountError):
     """The key would end in the past, or too late."""
 
     def __init__(self, most_days: int) -> None:
-        super().__init__(f"a key ends in the future, and within {most_days} days")
+        super().__init__(f"a key ends in the future, within {most_days} days, and no later than a key that makes it")
         self.pointer = "/expiresAt"
 
 

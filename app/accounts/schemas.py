@@ -228,7 +228,11 @@ class KeyCreate(WireSchema):
         validate=validate.Length(min=1),
         metadata={"description": "What it may be used for; by default all that its maker may."},
     )
-    expires_at = Time(metadata={"description": f"By default in {KEY_DAYS} days, at most in {MOST_KEY_DAYS}."})
+    expires_at = Time(
+        metadata={
+            "description": f"By default in {KEY_DAYS} days, at most in {MOST_KEY_DAYS}; no later than a key making it."
+        }
+    )
 
 
 class KeyRotate(WireSchema):

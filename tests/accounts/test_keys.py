@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from app.accounts import credential_queries, tokens
 from app.rules import Role, Scope
+from tests.accounts.racing import meanwhile
 from tests.accounts.world import World
 from tests.api.answers import assert_problem
 from tests.conftest import with_key
@@ -109,16 +110,60 @@ def test_a_revoked_key_is_refused_by_every_process(
 @pytest.mark.parametrize(
     ("days", "code"), [(-1, "expiry_refused"), (0, "expiry_refused"), (367, "expiry_refused"), (366, None), (1, None)]
 )
-def test_a_key_ends_in_time(client: FlaskClient, rows: Rows, days: int, code: str | None) -> None:
+def test_a_key_ends_in_time(world: World, rows: Rows, days: int, code: str | None) -> None:
     end = (datetime.now(UTC) + timedelta(days=days) - timedelta(seconds=5)).isoformat()
-    response = client.post("/api-keys", json={"name": "ends", "expiresAt": end})
+    browser = world.by_session("somebody", world.user())
+    response = browser.ask("POST", "/api-keys", json={"name": "ends", "expiresAt": end})
     if code is not None:
         assert_problem(response, code)
         return
     key = response.get_json()["key"]
-    assert with_key(client.application, key).get("/me").status_code == 200
+    assert with_key(world.app, key).get("/me").status_code == 200
     rows("UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE name = 'ends'")
-    assert_problem(with_key(client.application, key).get("/me"), "unauthenticated")
+    assert_problem(with_key(world.app, key).get("/me"), "unauthenticated")
+
+
+def test_a_key_ends_no_later_than_the_one_that_made_it(world: World) -> None:
+    user = world.user()
+    maker = world.by_key("maker", user)
+    ((end,),) = world.sql(
+        "UPDATE api_keys SET expires_at = now() + interval '1 day' WHERE user_id = %s RETURNING expires_at", user.id
+    )
+    made = maker.ask("POST", "/api-keys", json={"name": "made"}).get_json()
+    assert datetime.fromisoformat(made["expiresAt"]) == end
+    sent = {"name": "longer", "expiresAt": (end + timedelta(seconds=1)).isoformat()}
+    assert_problem(maker.ask("POST", "/api-keys", json=sent), "expiry_refused")
+    sooner = {"name": "sooner", "expiresAt": (end - timedelta(hours=1)).isoformat()}
+    assert maker.ask("POST", "/api-keys", json=sooner).status_code == 201
+    # A session is not bound by the keys that are there.
+    assert world.by_session("browser", user).ask("POST", "/api-keys", json=sent).status_code == 201
+
+
+def test_the_old_text_of_a_key_makes_and_renews_none(world: World) -> None:
+    user, other = world.user(Role.ADMIN), world.user()
+    old = world.by_key("old text", user)
+    (key,) = old.ask("GET", "/api-keys").get_json()["items"]
+    address = f"/api-keys/{key['id']}/rotate"
+    renewed = old.ask("POST", address, json={"overlapSeconds": 60}).get_json()
+    assert old.ask("GET", "/me").status_code == 200
+    for method, path, body in (
+        ("POST", "/api-keys", {"name": "kept"}),
+        ("POST", address, {"overlapSeconds": 60}),
+        ("POST", f"/api-keys/{world.key(user)[0]}/rotate", {}),
+        ("PATCH", f"/users/{other.id}", {"role": "ADMIN"}),
+    ):
+        assert_problem(old.ask(method, path, json=body), "forbidden")
+    assert old.ask("POST", "/console/account/keys", data={"name": "kept"}).status_code == 403
+    new = with_key(world.app, renewed["key"])
+    assert new.post(address, json={}).status_code == 200
+
+
+def test_a_key_that_is_revoked_meanwhile_makes_none(world: World) -> None:
+    user = world.user()
+    asker = world.by_key("revoked", user)
+    ask = [lambda: asker.ask("POST", "/api-keys", json={"name": "late"})]
+    (answer,) = meanwhile(world, "DELETE FROM api_keys WHERE user_id = %s", user.id, ask=ask)
+    assert_problem(answer, "unauthenticated")
 
 
 def test_its_last_use_is_known_to_the_minute(client: FlaskClient, rows: Rows) -> None:
