@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.accounts import credential_queries
 from app.accounts.domain import TooManyAttempts
 from app.accounts.passwords import Waiter
-from app.audit.domain import Actor
+from app.audit.domain import Act, Actor
 from app.platform import Platform
 
 #: One turn comes back every so often, and so many may be taken at once. Those at one account from one address; all from
@@ -70,11 +70,13 @@ def take_to_sign_in_elsewhere(platform: Platform, address: str | None) -> None:
         _take(connection, f"sign-in elsewhere from {bucket(address)}", *_ADDRESS)
 
 
-def may_be_written(platform: Platform, stranger: Actor) -> bool:
-    """Whether one more refusal of a stranger may be written: they must not fill the database."""
-    name = f"refusal of {bucket(stranger.address)}"
+def may_be_written(platform: Platform, actor: Actor, refused: Act) -> bool:
+    """Whether one more refusal may be written: nobody is to fill the database with them. Of strangers those from one
+    address are counted together; of a user those of each action, so that none hides another.
+    """
+    whose = bucket(actor.address) if actor.user_id is None else f"{refused.action} to {actor.user_id}"
     with platform.database.statement() as connection:
-        return credential_queries.take_turn(connection, name, every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
+        return credential_queries.take_turn(connection, f"refusal of {whose}", every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
 
 
 def _take(connection: Connection, name: str, every: timedelta, burst: int) -> None:

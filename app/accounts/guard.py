@@ -21,7 +21,7 @@ from app.audit.service import record_alone
 from app.http.blueprints import platform
 from app.http.correlation import correlation_id
 from app.http.origins import SAFE_METHODS, names_our_origin
-from app.http.problems import Problem
+from app.http.problems import Problem, noted
 from app.rules import Rule, rule_of
 
 TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 - a name
@@ -29,7 +29,10 @@ TOKEN_FIELD: Final = "csrfToken"  # noqa: S105 - a name
 
 _BEARER: Final = "bearer "
 _LARGEST_OPEN_BYTES: Final = 16_384
+
+#: What refuses somebody something, and does not only find fault with how it was asked.
 _REFUSALS: Final = frozenset({401, 403, 404})
+_REFUSING: Final = frozenset({"last_administrator", "last_way_in", "wrong_password"})
 
 
 class Caller(UserMixin):  # type: ignore[misc]
@@ -199,15 +202,16 @@ def _rename(response: Response) -> Response:
 
 
 def _write_refusal(response: Response) -> Response:
-    if response.status_code not in _REFUSALS or request.endpoint is None or request.method in SAFE_METHODS:
+    is_refused = response.status_code in _REFUSALS or noted() in _REFUSING
+    if not is_refused or request.endpoint is None or request.method in SAFE_METHODS:
         return response
     rule = rule_of(current_app.view_functions[request.endpoint], request.method)
     if rule is None or rule.action is None or rule.is_open:
         return response
     asked = next(iter((request.view_args or {}).values()), None)
-    act = Act(rule.action, asked, after={"status": response.status_code}, outcome=Outcome.REFUSED)
-    found: Caller | None = g.get("caller")
-    who = _stranger() if found is None else found.principal.actor
-    if found is not None or attempts.may_be_written(platform(), who):
-        record_alone(platform(), who, act)
+    after = {"status": response.status_code, "code": noted()}
+    act = Act(rule.action, asked, after=after, outcome=Outcome.REFUSED)
+    # Whoever was refused before anybody asked who they are is asked now: a page elsewhere may have used their session.
+    if attempts.may_be_written(platform(), actor(), act):
+        record_alone(platform(), actor(), act)
     return response

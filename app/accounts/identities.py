@@ -271,11 +271,10 @@ def _write_refusal(
 ) -> None:
     why = error.why if isinstance(error, OidcError) else None
     log.warning("oidc.refused", provider=provider.name, reason=type(error).__name__, why=why)
-    if actor.user_id is None and not attempts.may_be_written(platform, actor):
-        return
-    action = "identity.create" if is_link else "session.create"
     after = {"provider": provider.name, "reason": type(error).__name__, "why": why}
-    record_alone(platform, actor, Act(action, after=after, outcome=Outcome.REFUSED))
+    act = Act("identity.create" if is_link else "session.create", after=after, outcome=Outcome.REFUSED)
+    if attempts.may_be_written(platform, actor, act):
+        record_alone(platform, actor, act)
 
 
 def _state(identity: Identity) -> dict[str, Any]:

@@ -13,11 +13,17 @@ from app.accounts.domain import AccountError
 from app.console.pages import Refused
 from app.environments.api import PROBLEMS as ENVIRONMENT_PROBLEMS
 from app.environments.domain import EnvironmentFault
-from app.http.problems import PROBLEMS
+from app.http.problems import PROBLEMS, note
 
 View = Callable[..., Any]
 
-_CODES: Final[Mapping[type[Exception], str]] = ACCOUNT_PROBLEMS | CREDENTIAL_PROBLEMS | ENVIRONMENT_PROBLEMS
+_CODES: Final[Mapping[type[Exception], str]] = {
+    Exception: "internal_error",
+    ValidationError: "validation_error",
+    **ACCOUNT_PROBLEMS,
+    **CREDENTIAL_PROBLEMS,
+    **ENVIRONMENT_PROBLEMS,
+}
 
 #: Whoever is refused with one of these can do something about it at the form.
 _TOLD_AT_FORM: Final = frozenset({409, 412, 413, 422})
@@ -61,8 +67,10 @@ def told_at(form: str, room: Callable[..., Response]) -> Callable[[View], View]:
             try:
                 return view(**named)
             except (ValidationError, AccountError, EnvironmentFault) as error:
-                if not _is_told_at_form(error):
+                code = _code(error)
+                if PROBLEMS[code][0] not in _TOLD_AT_FORM:
                     raise
+                note(code)
                 return room(**named, refused=refusal(form.format(**named), error, request.form))
 
         return ask
@@ -80,11 +88,8 @@ def refusal(form: str, error: Exception, sent: Mapping[str, str]) -> Refused:
     return Refused(form, {field: said[:1].upper() + said[1:]}, sent)
 
 
-def _is_told_at_form(error: Exception) -> bool:
-    if isinstance(error, ValidationError):
-        return True
-    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), None)
-    return code is not None and PROBLEMS[code][0] in _TOLD_AT_FORM
+def _code(error: Exception) -> str:
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
 def _by_field(messages: Any, field: str = "") -> Iterator[tuple[str, str]]:

@@ -108,8 +108,20 @@ def document(code: str, detail: str, *, correlation_id: str | None, **members: A
     }
 
 
+def note(code: str) -> None:
+    """Remember what a request was refused for, however it is told, for whoever writes refusals down."""
+    g.problem = code
+
+
+def noted() -> str | None:
+    """What this request was refused for."""
+    code: str | None = g.get("problem")
+    return code
+
+
 def render(problem: Problem) -> Response:
     """The response that says it."""
+    note(problem.code)
     errors = {} if problem.errors is None else {"errors": problem.errors}
     correlation_id = g.get("correlation_id")
     body = document(problem.code, problem.detail, correlation_id=correlation_id, **problem.members, **errors)
