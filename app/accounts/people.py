@@ -160,7 +160,6 @@ def _change_user(
             setattr(found, name, value)
         if user_id in administrators and not (found.role == Role.ADMIN and found.enabled) and len(administrators) == 1:
             raise LastAdministrator
-        found.updated_at = queries.now(session)
         if "password" in values or not found.enabled:
             credential_queries.end_sessions(session, user_id, but=but if found.enabled else None)
         if "password" in values:
@@ -172,7 +171,9 @@ def _change_user(
         old, new = changed(before, _state(found))
         if "password" in values:
             new["isPasswordNew"] = True
-        record(session, actor, Act("user.update", user_id, before=old, after=new))
+        if new:
+            found.updated_at = queries.now(session)
+            record(session, actor, Act("user.update", user_id, before=old, after=new))
         return Person(found, queries.groups_of(session, [user_id])[user_id])
 
 
@@ -219,17 +220,18 @@ def groups(platform: Platform, *, before: UUID | None, limit: int, find: str | N
 
 
 def change_group(platform: Platform, actor: Actor, group_id: UUID, changes: Mapping[str, Any]) -> Group:
-    """Change `name` or `description`."""
+    """Change `name` or `description`. Raises NotFound and GroupNameTaken."""
     try:
         with platform.database.transaction() as session:
             found = _there(queries.lock_group(session, group_id))
             before = _group_state(found)
             for name, value in changes.items():
                 setattr(found, name, value)
-            found.updated_at = queries.now(session)
-            session.flush()
             old, new = changed(before, _group_state(found))
-            record(session, actor, Act("group.update", group_id, before=old, after=new))
+            if new:
+                found.updated_at = queries.now(session)
+                session.flush()
+                record(session, actor, Act("group.update", group_id, before=old, after=new))
             return found
     except IntegrityError as error:
         raise GroupNameTaken(str(changes.get("name"))) from error

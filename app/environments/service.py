@@ -107,7 +107,9 @@ def change(
     sharing: Sharing | None = None,
     if_match: str | None,
 ) -> Shown:
-    """Change `name` or `description`, with whom it is shared, and entries; a change of these is a new revision."""
+    """Change `name` or `description`, with whom it is shared, and entries; a change of these is a new revision.
+    Where nothing changes nothing is written.
+    """
     check_wishes(entries or Changes())
     try:
         with platform.database.transaction() as session:
@@ -123,11 +125,12 @@ def change(
                 keys = _write_entries(platform, session, environment, entries, revision=environment.revision + 1)
             if keys:
                 environment.revision += 1
-            environment.writes += 1
-            environment.updated_at = queries.now(session)
-            session.flush()
             old, new = changed(before, _state(environment))
-            record(session, actor, Act("environment.update", environment_id, before=old, after=new | keys))
+            if new:
+                environment.writes += 1
+                environment.updated_at = queries.now(session)
+                session.flush()
+                record(session, actor, Act("environment.update", environment_id, before=old, after=new | keys))
             return _shown(session, environment)
     except IntegrityError as error:
         raise NameTaken(str(fields.get("name"))) from error

@@ -108,7 +108,7 @@ def change(
     correlation_id: str,
 ) -> tuple[Function, Version]:
     """Change fields, and make a new version when the code differs from the latest; the active version goes on serving
-    until it is READY.
+    until it is READY. Where nothing changes nothing is written.
     """
     if code is not None:
         _check_size(platform, code)
@@ -129,10 +129,11 @@ def change(
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
                 latest = _add_version(session, function, code, correlation_id)
-            function.revision += 1
-            function.updated_at = queries.now(session)
             old, new = changed(before, _state(function))
-            record(session, principal.actor, Act("function.update", function_id, before=old, after=new))
+            if new:
+                function.revision += 1
+                function.updated_at = queries.now(session)
+                record(session, principal.actor, Act("function.update", function_id, before=old, after=new))
             return function, latest
     except IntegrityError as error:
         raise NameTaken(str(changes.get("name"))) from error

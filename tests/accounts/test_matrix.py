@@ -193,7 +193,7 @@ ROWS: Final[dict[str, Row]] = {
     "POST /console/people": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, body={"email": "new@example.org"}),
     "GET /console/people/<id:user_id>": Row(Scope.PEOPLE_WRITE, admin=True, is_page=True, made=_user),
     "POST /console/people/<id:user_id>": Row(
-        Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True, body={"role": "DEV"}
+        Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True, body={"name": "Other"}
     ),
     "POST /console/people/<id:user_id>/password": Row(
         Scope.PEOPLE_WRITE, admin=True, made=_user, is_page=True, body={"password": "a kiln for bricks"}
@@ -397,7 +397,8 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
     named = "not-an-id" if of == "malformed" else str(uuid4())
     if of not in {"", "absent", "malformed"}:
         if row.of_function:
-            function = cast.new_function(of) if method == "DELETE" else cast.function(of)
+            # One for each who deletes or changes it: the same change once more would be none.
+            function = cast.new_function(of) if method in {"DELETE", "PUT"} else cast.function(of)
             named = str(cast.world.execution(function) if "<id:execution_id>" in path else function)
             if "<label:name>" in path:
                 cast.world.alias(function, "live")

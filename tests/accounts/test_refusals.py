@@ -1,4 +1,6 @@
-"""Who was refused what is written, under their name, and so that nobody fills the database with it."""
+"""Who was refused what is written, under their name, and so that nobody fills the database with it. What was asked for
+and changed nothing is not.
+"""
 
 from typing import Any
 
@@ -60,3 +62,22 @@ def test_a_user_fills_no_database_with_refusals(world: World) -> None:
     user.ask("DELETE", f"/users/{ABSENT}")
     other.ask("DELETE", f"/functions/{ABSENT}")
     assert [action for action, *_ in world.sql(REFUSED)[-2:]] == ["user.delete", "function.delete"]
+
+
+def test_what_changes_nothing_is_not_written(world: World) -> None:
+    root, user, group = world.by_session("root", world.user(Role.ADMIN)), world.user(), world.group()
+    things = [
+        ("PATCH", f"/users/{user.id}", {"name": user.name, "role": "DEV", "enabled": True}),
+        ("PATCH", "/me", {"name": "Somebody 1"}),
+        ("PATCH", f"/groups/{group}", {"name": "group 3"}),
+        ("PUT", f"/environments/{world.environment()}", {"description": "", "allowedUsers": []}),
+        ("PUT", f"/functions/{world.function()}", {"description": "", "allowedGroups": []}),
+    ]
+    ((before,),) = world.sql("SELECT count(*) FROM audit_events")
+    for method, address, same in things:
+        first = root.ask(method, address, json=same)
+        again = root.ask(method, address, json={})
+        assert (first.status_code, again.status_code) == (200, 200), address
+        assert first.get_json()["updatedAt"] == first.get_json()["createdAt"]
+        assert first.headers.get("ETag") == again.headers.get("ETag")
+    assert world.sql("SELECT count(*) FROM audit_events") == [(before,)]
