@@ -79,7 +79,7 @@ def page(connection: Connection, wanted: EventFilter, *, before: UUID | None, li
 
 
 def create_partition(connection: Connection, month: date) -> None:
-    """Make the partition of a month if it is missing."""
+    """Make the partition of a month if it is missing, with what came before it did and lay in the default one."""
     connection.exec_driver_sql("SELECT create_audit_partition(%(month)s)", {"month": month})
 
 

@@ -34,7 +34,7 @@ def page(platform: Platform, wanted: EventFilter, *, before: UUID | None, limit:
 
 
 def keep(connection: Connection, *months: date) -> None:
-    """Make the partitions of these months, and drop what is older than is kept."""
+    """Drop what is older than is kept, and make the partitions of these months, which may fail and come again."""
+    queries.drop_partitions(connection, kept_days=KEPT_DAYS)
     for month in months:
         queries.create_partition(connection, month)
-    queries.drop_partitions(connection, kept_days=KEPT_DAYS)
