@@ -58,18 +58,22 @@ class Sharing:
 
 
 def share(session: Session, thing: Shareable, sharing: Sharing) -> None:
-    """Share a row with others; whoever it is shared with already need not exist any more."""
-    check_sharing(session, sharing, known=[*thing.allowed_users, *thing.allowed_groups])
+    """Share a row with others; whoever it is shared with already need not exist any more. Raises UnknownReference."""
+    check_sharing(session, sharing, known=Sharing(thing.allowed_users, thing.allowed_groups))
     if sharing.users is not None:
         thing.allowed_users = list(sharing.users)
     if sharing.groups is not None:
         thing.allowed_groups = list(sharing.groups)
 
 
-def check_sharing(session: Session, sharing: Sharing, *, known: Collection[UUID] = ()) -> None:
-    """Raises UnknownReference for whoever does not exist and is not `known` from before."""
-    for kind, name, ids in ((User, "user", sharing.users), (Group, "group", sharing.groups)):
-        wanted = [one for one in ids or () if one not in known]
-        for missing in sorted(queries.absent(session, kind, wanted)):
-            place = list(ids or ()).index(missing)
-            raise UnknownReference(name, missing, f"/allowed{name.capitalize()}s/{place}")
+def check_sharing(session: Session, sharing: Sharing, *, known: Sharing = Sharing()) -> None:
+    """Raises UnknownReference for users and groups that do not exist and are not `known` as such from before."""
+    _check(session, User, "user", sharing.users or (), known.users or ())
+    _check(session, Group, "group", sharing.groups or (), known.groups or ())
+
+
+def _check(
+    session: Session, kind: type[User] | type[Group], name: str, ids: Sequence[UUID], known: Collection[UUID]
+) -> None:
+    for missing in sorted(queries.absent(session, kind, [one for one in ids if one not in known])):
+        raise UnknownReference(name, missing, f"/allowed{name.capitalize()}s/{ids.index(missing)}")

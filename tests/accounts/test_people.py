@@ -193,3 +193,18 @@ def test_who_has_no_password_is_given_one_by_a_session_and_never_by_a_key(world:
     # From then on it is asked for.
     assert "Change the password" in by_session.ask("GET", "/console/account").text
     assert_problem(by_session.ask("PATCH", "/me", json={"password": "bisque under glaze"}), "wrong_password")
+
+
+@pytest.mark.parametrize("kind", ["functions", "environments"])
+def test_who_is_known_is_known_as_what_they_are(world: World, kind: str) -> None:
+    root, user, group = world.by_key("root", world.user(Role.ADMIN)), world.user(), world.group()
+    make = world.function if kind == "functions" else world.environment
+    address = f"/{kind}/{make(users=[user.id], groups=[group])}"
+    for member, wrong in (("allowedUsers", group), ("allowedGroups", user.id)):
+        refused = root.ask("PUT", address, json={member: [str(wrong)]})
+        assert assert_problem(refused, "unknown_reference")["errors"][0]["pointer"] == f"/{member}/0"
+    # Those who are gone stay in the list that they are in.
+    world.sql("DELETE FROM users WHERE id = %s", user.id)
+    world.sql("DELETE FROM groups WHERE id = %s", group)
+    same = {"allowedUsers": [str(user.id)], "allowedGroups": [str(group)]}
+    assert root.ask("PUT", address, json=same).status_code == 200
