@@ -126,7 +126,8 @@ def add(platform: Platform, principal: Principal, user_id: UUID, *, issuer: str,
 
 def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
     """Unlink an identity; others' are not there, but for administrators. What it gave goes with it: sessions that
-    began with it, and groups that it brought. Raises NotFound and LastWayIn.
+    began with it, and groups that it brought. Raises NotFound, and LastWayIn where neither a password nor an identity
+    of a provider that is in the settings is left.
     """
     with platform.database.transaction() as session:
         seen = session.get(Identity, identity_id)
@@ -137,7 +138,9 @@ def remove(platform: Platform, principal: Principal, identity_id: UUID) -> None:
         if user is None or found is None:
             raise NotFound
         others = [one for one in credential_queries.identities(session, user.id) if one.id != identity_id]
-        if user.id == principal.user_id and not others and queries.password_of(session, user.id) is None:
+        providers = {provider.issuer for provider in platform.settings.oidc_providers}
+        ways_in = [one for one in others if one.issuer in providers]
+        if user.id == principal.user_id and not ways_in and queries.password_of(session, user.id) is None:
             raise LastWayIn
         if all(one.issuer != found.issuer for one in others):
             _move(session, principal.actor, user, found.issuer, set())

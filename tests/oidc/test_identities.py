@@ -127,6 +127,15 @@ def test_the_last_way_in_stays(browser: Browser, issuer: Issuer, other: Issuer, 
     path = f"/identities/{one['id']}"
     refused = browser.client.delete(path, headers=headers, base_url="http://127.0.0.1:8000")
     assert_problem(refused, "last_way_in")
+    # An identity of a provider that is not in the settings any more is none.
+    rows(
+        "INSERT INTO identities (id, user_id, issuer, subject, created_at) "
+        "VALUES (gen_random_uuid(), %s, 'https://gone.example.org', 'ada', now())",
+        me["id"],
+    )
+    refused = browser.client.delete(path, headers=headers, base_url="http://127.0.0.1:8000")
+    assert_problem(refused, "last_way_in")
+    rows("DELETE FROM identities WHERE issuer = 'https://gone.example.org'")
     # Given another way in
     browser.return_with(other.authorize(browser.leave_to_link("other")), "other")
     assert browser.client.delete(path, headers=headers, base_url="http://127.0.0.1:8000").status_code == 204
