@@ -71,6 +71,9 @@ def _keep(settings: Settings, first: First) -> None:
     path = settings.home / _FILE
     known = asdict(first) | {"database": fingerprint(settings.database_url)}
     draft = path.with_suffix(".draft")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - a descriptor
+    # What an attempt before this has left, or somebody has put there, is not written into.
+    draft.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(draft, flags, 0o600), "w") as file:  # noqa: PTH123 - a descriptor
         file.write(json.dumps(known))
     draft.replace(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -182,6 +183,19 @@ def test_the_first_administrator_is_made_once(platform: Platform, rows: Rows) ->
     assert (platform.settings.home / "administrator.json").stat().st_mode & 0o777 == 0o600
     assert administrator_of(platform.settings.home, "postgresql://elsewhere/kiln") is None
     assert made.key not in str(rows("SELECT * FROM api_keys"))
+
+
+def test_what_lets_the_first_administrator_in_is_written_nowhere_else(
+    platform: Platform, rows: Rows, tmp_path: Path
+) -> None:
+    elsewhere, home = tmp_path / "elsewhere", platform.settings.home
+    elsewhere.write_text("theirs")
+    (home / "administrator.draft").symlink_to(elsewhere)
+    rows("DELETE FROM users")
+    assert first.ensure(platform) is not None
+    assert elsewhere.read_text() == "theirs"
+    kept = home / "administrator.json"
+    assert (kept.is_symlink(), kept.stat().st_mode & 0o777) == (False, 0o600)
 
 
 def test_who_has_no_password_is_given_one_by_a_session_and_never_by_a_key(world: World) -> None:
