@@ -27,6 +27,7 @@ from app.local.locks import FileLock
 from app.local.logfiles import rotated, tail
 
 _READY_SECONDS = 300.0  # Recovery after a crash reads up to `max_wal_size` of log.
+_RELOAD_SECONDS = 60.0  # A server that is told to read its files does so in milliseconds.
 _LARGEST_LOG_BYTES = 10_000_000
 
 
@@ -180,14 +181,18 @@ class EmbeddedPostgres:
             roles.hand_over(connection)
 
     def _shut_out_superuser(self) -> None:
-        """Let nobody in any more but Kiln's role; returns when it is so."""
+        """Let nobody in any more but Kiln's role; returns when it is so, and raises ServerFailed where it does not
+        become so.
+        """
         cluster.admit(self.data, self._identity, superuser=False)
         with self._superuser() as connection:
             connection.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + _RELOAD_SECONDS
         with contextlib.suppress(psycopg.OperationalError):
-            while True:
+            while time.monotonic() < deadline:
                 self._superuser().close()
                 time.sleep(0.005)
+            raise ServerFailed("the server goes on letting its superuser in")
 
     def _superuser(self, database: str = SUPERUSER) -> "psycopg.Connection[Any]":
         url = self.superuser_url(database)

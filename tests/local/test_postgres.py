@@ -10,12 +10,14 @@ import psycopg
 import pytest
 
 from app.addresses import socket_directory
+from app.local import cluster, postgres
 from app.local.errors import (
     AccessDenied,
     DiskFull,
     HomeInUse,
     NotServerData,
     OldServerData,
+    ServerFailed,
     SharedMemoryShortage,
     explain,
 )
@@ -226,6 +228,22 @@ def test_root_becomes_another_user_where_namespaces_are_refused(home: Path) -> N
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become another user")
+def test_a_server_that_goes_on_letting_its_superuser_in_is_not_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = cluster.admit
+
+    def stubborn(data: Path, identity: Identity, *, superuser: bool, everywhere: bool = False) -> None:
+        admit(data, identity, superuser=True, everywhere=everywhere)
+
+    monkeypatch.setattr(cluster, "admit", stubborn)
+    monkeypatch.setattr(postgres, "_RELOAD_SECONDS", 0.2)
+    server = EmbeddedPostgres(home, durable=False)
+    with pytest.raises(ServerFailed, match="superuser"):
+        server.start()
+    assert server.pid is None
+
+
 def test_an_ordinary_user_needs_nothing_special(home: Path) -> None:
     python = reachable_python()
     home.parent.chmod(0o755)
