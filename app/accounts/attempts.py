@@ -75,8 +75,9 @@ def may_be_written(platform: Platform, actor: Actor, refused: Act) -> bool:
     address are counted together; of a user those of each action, so that none hides another.
     """
     whose = bucket(actor.address) if actor.user_id is None else f"{refused.action} to {actor.user_id}"
+    every, burst = _ADDRESS
     with platform.database.statement() as connection:
-        return credential_queries.take_turn(connection, f"refusal of {whose}", every=_ADDRESS[0], burst=_ADDRESS[1]) == 0
+        return credential_queries.take_turn(connection, f"refusal of {whose}", every=every, burst=burst) == 0
 
 
 def _take(connection: Connection, name: str, every: timedelta, burst: int) -> None:

@@ -142,10 +142,7 @@ def change(
 def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[Function, Version]:
     """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
     with platform.database.reading() as session:
-        found = queries.find(session, function_id)
-    if found is None or not can_access(principal, found[0]):
-        raise UnknownFunction
-    return found
+        return _there(principal, queries.find(session, function_id))
 
 
 def check_visible(platform: Platform, principal: Principal, function_id: UUID) -> None:
@@ -208,17 +205,21 @@ def visible(session: Session, principal: Principal, function_id: UUID) -> Functi
     return found
 
 
+def _there(principal: Principal, found: tuple[Function, Version] | None) -> tuple[Function, Version]:
+    if found is None or not can_access(principal, found[0]):
+        raise UnknownFunction
+    return found
+
+
 def to_change(
     platform: Platform, session: Session, principal: Principal, function_id: UUID, *, if_match: str | None
 ) -> tuple[Function, Version]:
     """A function that the caller may change, locked; raises `UnknownFunction`, Forbidden and `RevisionMismatch`."""
-    found = queries.lock(session, function_id)
-    if found is None or not can_access(principal, found[0]):
-        raise UnknownFunction
-    check_ownership(platform, principal, found[0])
-    if if_match is not None and if_match not in {"*", etag(found[0])}:
+    function, latest = _there(principal, queries.lock(session, function_id))
+    check_ownership(platform, principal, function)
+    if if_match is not None and if_match not in {"*", etag(function)}:
         raise RevisionMismatch
-    return found
+    return function, latest
 
 
 def _add_version(session: Session, function: Function, code: Code, correlation_id: str) -> Version:
