@@ -22,7 +22,6 @@ from app.accounts.domain import (
     Unauthenticated,
 )
 from app.accounts.models import ApiKey, Identity, Token, User, UserSession
-from app.accounts.people import hold_caller
 from app.audit.domain import Act, Actor, Outcome, Via
 from app.audit.service import record, record_alone
 from app.identity import new_id
@@ -177,6 +176,12 @@ def end_other_sessions(platform: Platform, principal: Principal) -> None:
         others = credential_queries.end_sessions(session, principal.user_id, but=principal.actor.credential_id)
         act = Act("session.delete_others", principal.user_id, before={"sessions": others})
         record(session, principal.actor, act)
+
+
+def hold_caller(session: Session, principal: Principal) -> None:
+    """Keep whoever asks from being deleted until the transaction ends; raises Unauthenticated where they are gone."""
+    if queries.hold_user(session, principal.user_id) is None:
+        raise Unauthenticated
 
 
 def create_key(

@@ -16,7 +16,6 @@ from app.accounts.domain import (
     LastAdministrator,
     NotFound,
     Principal,
-    Unauthenticated,
     UnknownReference,
     WrongPassword,
     changed,
@@ -77,12 +76,6 @@ def has_password(platform: Platform, user_id: UUID) -> bool:
     """Whether a user signs in with a password."""
     with platform.database.reading() as session:
         return queries.password_of(session, user_id) is not None
-
-
-def hold_caller(session: Session, principal: Principal) -> None:
-    """Keep whoever asks from being deleted until the transaction ends; raises Unauthenticated where they are gone."""
-    if queries.hold_user(session, principal.user_id) is None:
-        raise Unauthenticated
 
 
 def users(platform: Platform, *, before: UUID | None, limit: int, find: str | None = None) -> list[Person]:

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.accounts.credentials import hold_caller
 from app.accounts.domain import Forbidden, Principal, can_access, changed
-from app.accounts.people import hold_caller
 from app.accounts.sharing import Sharing, audiences_of, check_sharing, share
 from app.audit.domain import Act
 from app.audit.service import record
