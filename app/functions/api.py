@@ -17,7 +17,6 @@ from app.functions.domain import (
     SourceTooLarge,
     UnknownFunction,
 )
-from app.functions.models import Function as Row
 from app.functions.schemas import (
     FunctionCreate,
     FunctionPage,
@@ -26,6 +25,7 @@ from app.functions.schemas import (
     LanguagePage,
     as_item,
     as_read,
+    tag,
 )
 from app.functions.service import Code
 from app.http.blueprints import LOCATED, TAGGED, ResourceBlueprint, platform
@@ -145,8 +145,3 @@ def _changed_code(body: dict[str, Any], function_id: UUID) -> Code | None:
     if not body.keys() & {"language", "source", "wasm"}:
         return None
     return _code(body, body.get("language") or service.read(platform(), caller(), function_id)[1].language)
-
-
-def tag(function: Row) -> dict[str, str]:
-    """The header that says which state of it was read."""
-    return {"ETag": f'"{service.etag(function)}"'}

@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from app.accounts.schemas import allowed
 from app.functions.domain import MOST, FunctionLimits, VersionStatus, function_status
 from app.functions.models import Function, Version
+from app.functions.service import etag
 from app.functions.version_schemas import source_of
 from app.http.wire import Name, Plain, Time, WholeNumber, WireSchema, page_of
 from app.toolchains import LANGUAGES, State
@@ -211,3 +212,8 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
         "created_at": function.created_at,
         "updated_at": function.updated_at,
     }
+
+
+def tag(function: Function) -> dict[str, str]:
+    """The header that says which state of it was read."""
+    return {"ETag": f'"{etag(function)}"'}

@@ -9,9 +9,8 @@ from flask.views import MethodView
 from app.accounts.guard import caller
 from app.functions import aliases, versions
 from app.functions.aliases import Choice
-from app.functions.api import tag
 from app.functions.domain import NoSuchAlias, NoSuchVersion, ReservedAlias, TooManyAliases, VersionNotReady
-from app.functions.schemas import FunctionRead, as_read
+from app.functions.schemas import FunctionRead, as_read, tag
 from app.functions.version_schemas import (
     AliasPage,
     AliasRead,
