@@ -11,6 +11,7 @@ from app.console import rooms as console
 from app.environments import api as environments
 from app.environments.domain import LARGEST_BYTES
 from app.executions import api as executions
+from app.executions import bulk_api as bulk
 from app.executions.waiting import Waiters
 from app.functions import api as functions
 from app.functions import version_api as versions
@@ -64,4 +65,5 @@ def create_app(settings: Settings) -> Flask:
     for package in (accounts, credentials, audit, environments, functions, versions, executions, operations):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
+    api.register_blueprint(bulk.blueprint)
     return app

@@ -21,6 +21,9 @@ from app.broker.delivery import SETTLED_BY_TASK
 #: Raised when the shape of our messages changes; a worker gives back what it does not know.
 MESSAGE_SCHEMA = 1
 
+#: What the platform failed to do is tried again after 1, 4, 16, … seconds.
+_BACKOFF_BASE = 4
+
 _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 
 
@@ -40,7 +43,7 @@ class Task(StrEnum):
 
 
 #: 9 is claimed first: somebody waits for an interactive execution, nobody for a background one.
-INTERACTIVE, BACKGROUND = 6, 3
+URGENT, INTERACTIVE, BACKGROUND, UNHURRIED = 8, 6, 3, 1
 
 
 def message(
@@ -108,6 +111,11 @@ def put_off(session: Session, delivery: Delivery, *, seconds: float) -> None:
     release(connection, delivery, delay_seconds=seconds)
 
 
+def backoff_seconds(failures: int) -> int:
+    """When a message is to be tried again with which the platform has failed so many times."""
+    return int(_BACKOFF_BASE ** (failures - 1))
+
+
 def consumes(consumer: Any, queue: Queue) -> bool:
     """Whether a worker, seen as Celery's consumer, takes messages from a queue."""
     return queue in consumer.task_consumer.channel.active_queues
@@ -119,15 +127,16 @@ def create_celery(
     lease_seconds: int,
     on_claim: Mapping[str, str],
     on_dead: Sequence[str],
+    on_expired: Sequence[str] = (),
     results: Callable[..., Any] | None = None,
     child_max_tasks: int | None = None,
     child_max_memory_mb: int | None = None,
 ) -> Celery:
     """The Celery application of our workers and of every Celery tool.
 
-    `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` is what runs when messages are set aside
-    (see `app.broker`). `results` makes what answers for results, a backend of Celery's. A worker's child that has done
-    as many tasks, or has had as much memory, is replaced once it is free.
+    `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` and `on_expired` are what runs when
+    messages are set aside or their time is over (see `app.broker`). `results` makes what answers for results, a backend
+    of Celery's. A worker's child that has done as many tasks, or has had as much memory, is replaced once it is free.
     """
     register_transport()
     celery = Celery("kiln", set_as_current=True)
@@ -137,6 +146,7 @@ def create_celery(
             "lease_seconds": lease_seconds,
             "on_claim": dict(on_claim),
             "on_dead": list(on_dead),
+            "on_expired": list(on_expired),
             "message_schema": MESSAGE_SCHEMA,
             # What is claimed is RUNNING, so nothing is claimed before a child is free for it.
             "read_ahead": 0,

@@ -9,11 +9,9 @@ import structlog
 from app.broker import Delivery, release
 from app.logs import log_context
 from app.platform import Platform
+from app.queue import backoff_seconds
 
 log = structlog.get_logger()
-
-#: A failed attempt is tried again after 1, 4, 16, … seconds.
-BACKOFF_BASE = 4
 
 
 @contextmanager
@@ -21,7 +19,7 @@ def attempt(platform: Platform, delivery: Delivery, give_up: Callable[[], bool],
     """The block works on a delivery, with its ids in every log line.
 
     An exception out of the block is a failure of the platform: the message is given back for later unless `give_up`
-    ended the work.
+    ended the work, or has given it back.
     """
     with log_context(**ids):
         try:
@@ -35,4 +33,4 @@ def attempt(platform: Platform, delivery: Delivery, give_up: Callable[[], bool],
 def _give_back(platform: Platform, delivery: Delivery) -> None:
     """If not even this succeeds, the lease runs out and the message returns by itself."""
     with psycopg.connect(platform.database.url, autocommit=True) as connection:
-        release(connection, delivery, delay_seconds=BACKOFF_BASE ** (delivery.deliveries - 1))
+        release(connection, delivery, delay_seconds=backoff_seconds(delivery.deliveries))

@@ -22,6 +22,7 @@ from app.local.postgres import EmbeddedPostgres
 from app.platform import Platform
 from app.settings import Settings, load_settings
 from app.toolchains import LANGUAGES, State
+from tests.accounts.world import World
 from tests.toolchains.running import SHARED
 from tests.workbench import Workbench
 
@@ -121,6 +122,12 @@ def app(settings: Settings) -> Iterator[Flask]:
     yield flask
     flask.extensions["kiln.waiters"].close()
     flask.extensions["kiln"].close()
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    """People, and what they share, of the test's database."""
+    return World(app)
 
 
 @pytest.fixture

@@ -46,6 +46,11 @@ class Principal:
         """Whether it is an administrator."""
         return self.role is Role.ADMIN
 
+    def check_scope(self, scope: Scope) -> None:
+        """Raises ScopeMissing for a key that may not be used for this."""
+        if scope not in self.scopes:
+            raise ScopeMissing(scope)
+
     def check_is_current(self) -> None:
         """Raises KeyReplaced for the old text of a key: nothing that lasts longer than it comes of it."""
         if self.is_replaced:

@@ -53,6 +53,9 @@ Transport options
     ``on_dead`` (())
         SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns).
         A message with which one fails dies without it, and the log says ``message.hook_failed``
+    ``on_expired`` (())
+        SQL statements that run in the transaction that removes messages whose time is over; each reads ``expired``
+        (``execution_id``), and none may fail
 
 The tables come from the migrations; connecting creates nothing.
 

@@ -43,9 +43,11 @@ def move(
             _move_one(link, statement, on_dead, held([delivery]) | parameters, delivery.message_id)
 
 
-def beat(link: Link, on_dead: Sequence[str], parameters: dict[str, Any], *, tidy: str) -> list[tuple[str, bool]]:
+def beat(
+    link: Link, on_dead: Sequence[str], on_expired: Sequence[str], parameters: dict[str, Any], *, tidy: str
+) -> list[tuple[str, bool]]:
     """Run BEAT; answers its rows."""
-    statement = statements.with_hooks(statements.BEAT, on_dead, tidy=tidy)
+    statement = statements.with_hooks(statements.BEAT, on_dead, tidy=tidy, on_expired=on_expired)
     while True:
         try:
             return link.execute(statement, parameters).fetchall()

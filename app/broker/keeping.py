@@ -18,7 +18,7 @@ from app.broker.delivery import Delivery, LeaseLost, renew
 from app.broker.link import SESSION_OPTIONS, PatientConnection
 
 #: Work that is done sooner costs no statement; longer work hears within this time that its message was taken away.
-RENEWAL_SECONDS: Final = 1.0
+RENEWAL_SECONDS: Final = 0.5
 
 #: A lease that could not be renewed counts as lost this long before it ends, or a quarter of it where that is less, so
 #: that two never work on one message.

@@ -81,9 +81,11 @@ class Pump:
         on_told: Callable[[str, Sequence[str]], None],
         loss_limit: int,
         on_dead: Sequence[str],
+        on_expired: Sequence[str],
     ) -> None:
         self._link, self._name, self._node, self._unsaid = link, name, node, unsaid
-        self._on_told, self._loss_limit, self._on_dead = on_told, loss_limit, on_dead
+        self._on_told, self._loss_limit = on_told, loss_limit
+        self._on_dead, self._on_expired = on_dead, on_expired
         self._channels: dict[str, str] = {}
         self._consumers: Counter[str] = Counter()
         self._wanted: set[str] = set()
@@ -212,7 +214,7 @@ class Pump:
         tidy = statements.TIDY if self._beats % TIDY_EVERY == 0 else ""
         self._beats += 1
         parameters = self._beat_parameters(EVER if restart else HORIZON)
-        for queue, moved in dying.beat(self._link, self._on_dead, parameters, tidy=tidy):
+        for queue, moved in dying.beat(self._link, self._on_dead, self._on_expired, parameters, tidy=tidy):
             if moved:
                 self._cursors[queue].restart()
             self._wanted.add(queue)

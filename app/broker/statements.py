@@ -54,6 +54,15 @@ PUBLISH_ACCEPTED = f"""published AS (
     RETURNING id
 ), woken AS ({_WAKE})"""
 
+#: The same where the rows say also from when on, and until when, each is to be had: `ready_at` and `expires_at`.
+PUBLISH_ACCEPTED_TIMED = f"""published AS (
+    INSERT INTO broker.messages (queue, priority, state, ready_at, expires_at, function_id, execution_id, payload)
+    SELECT %(queue)s, %(priority)s, CASE WHEN ready_at > now() THEN 'delayed' ELSE 'ready' END, ready_at, expires_at,
+           function_id, execution_id, payload
+    FROM accepted
+    RETURNING id
+), woken AS ({_WAKE})"""
+
 #: Add a copy for every queue bound to a fanout exchange, and wake its consumers even if they are busy: this is how
 #: workers are talked to.
 PUBLISH_FANOUT = """
@@ -165,6 +174,16 @@ DELETE FROM broker.messages
 WHERE id = %(message_id)s AND token = %(token)s AND holder IS NOT NULL
 RETURNING id
 """
+
+#: A part of a larger statement: give one back for later, if the token still holds it; nothing is counted against it.
+#: Rows: `released`.
+RELEASING = f"""released AS (
+    UPDATE broker.messages AS message
+    SET state = CASE WHEN %(delay)s > interval '0' THEN 'delayed' ELSE 'ready' END, holder = NULL,
+        ready_at = now() + %(delay)s
+    WHERE id = %(message_id)s AND token = %(token)s AND holder IS NOT NULL
+    RETURNING message.id, {_WOKEN}
+)"""
 
 #: Delete many at once, each guarded by its token.
 ACKNOWLEDGE = """
@@ -281,7 +300,8 @@ WITH alive AS ({ANNOUNCE}), lost AS (
         LIMIT 5000
         FOR UPDATE SKIP LOCKED
     )
-), ripe AS (
+    RETURNING execution_id
+){{on_expired}}, ripe AS (
     SELECT id, true AS lost FROM lost UNION ALL SELECT id, false FROM due
 ), moved AS (
     UPDATE broker.messages AS message
@@ -343,11 +363,13 @@ TIDY = f""", in_use AS (
 SET_IDLE = "UPDATE broker.consumers SET idle = %(idle)s WHERE name = %(name)s"
 
 
-def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "") -> str:
-    """RELEASE, BURY or BEAT with what else happens when a message dies, in the same transaction.
+def with_hooks(statement: str, on_dead: Sequence[str], *, tidy: str = "", on_expired: Sequence[str] = ()) -> str:
+    """RELEASE, BURY or BEAT with what else happens when a message dies or expires, in the same transaction.
 
-    Each hook is a data-modifying statement that reads ``buried``, the messages that died.
+    Each hook is a data-modifying statement that reads ``buried``, the messages that died, or ``expired``, the
+    ``execution_id`` of those that were to be had until now.
     """
     buried = ", buried AS (SELECT * FROM moved WHERE state = 'dead')" if on_dead else ""
     hooks = "".join(f", hook_{number} AS ({hook})" for number, hook in enumerate(on_dead))
-    return statement.replace("{on_dead}", buried + hooks).replace("{tidy}", tidy)
+    last = "".join(f", last_{number} AS ({hook})" for number, hook in enumerate(on_expired))
+    return statement.replace("{on_dead}", buried + hooks).replace("{tidy}", tidy).replace("{on_expired}", last)

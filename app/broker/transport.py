@@ -180,6 +180,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             on_told=self._told,
             loss_limit=int(self._options.get("loss_limit", Channel.loss_limit)),
             on_dead=self._options.get("on_dead", Channel.on_dead),
+            on_expired=self._options.get("on_expired", ()),
         )
         self._renewers = {
             "leases": Renewer(self._link, self.renew, every_seconds=self._lease_seconds / 3),

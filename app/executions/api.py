@@ -1,5 +1,8 @@
-"""`/functions/{id}/execute`, `/executions`: execute, wait, read, list."""
+"""`/functions/{id}/execute`, `/executions`: execute, wait, read, list, cancel, replay."""
 
+import re
+from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -10,20 +13,27 @@ from app.accounts.guard import caller
 from app.executions import service
 from app.executions.domain import (
     Batch,
+    EndedAlready,
     Filter,
     FunctionNotReady,
     InputTooLarge,
+    Key,
+    KeyInProgress,
+    KeyMismatch,
     Submission,
     UnknownExecution,
     UnknownVersion,
 )
 from app.executions.schemas import (
+    AttemptPage,
     BatchAccepted,
     BatchRequest,
     ExecuteRequest,
     ExecutionPage,
     ExecutionQuery,
     ExecutionRead,
+    LogsRead,
+    ReplayRequest,
     WaitQuery,
     as_item,
     as_read,
@@ -48,7 +58,13 @@ PROBLEMS = {
     FunctionNotReady: "function_not_ready",
     UnknownVersion: "unknown_reference",
     InputTooLarge: "too_large",
+    EndedAlready: "execution_ended",
+    KeyMismatch: "idempotency_mismatch",
+    KeyInProgress: "idempotency_in_progress",
 }
+
+_LONGEST_KEY = 255
+_KEY = re.compile(rf"[\x20-\x7e]{{1,{_LONGEST_KEY}}}")
 
 #: When a client that was answered 202 had better ask again.
 RETRY_AFTER_SECONDS = 1
@@ -72,30 +88,7 @@ class Execute(MethodView):
     )
     def post(self, body: dict[str, Any], function_id: UUID) -> Any:
         """Execute a function and wait for its end, or not: `Prefer: wait=N`, `Prefer: respond-async`."""
-        _refuse_idempotency_key()
-        wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
-        submission = Submission(
-            id=new_id(),
-            function_id=function_id,
-            input=body["input"] or "null",
-            **body["version"],
-            correlation_id=correlation_id(),
-        )
-        if wanted.wait_seconds > 0:
-            execution = service.submit_and_wait(
-                platform(), caller(), waiters(), submission, seconds=wanted.wait_seconds
-            )
-        else:
-            execution = service.submit(platform(), caller(), submission)
-        headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
-        if execution.is_final:
-            return jsonify(as_read(execution)), 200, headers
-        location = url_for("executions.OneExecution", execution_id=execution.id)
-        return (
-            jsonify(as_read(execution)),
-            202,
-            headers | {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
+        return _execute(Submission(id=new_id(), function_id=function_id, input=_input(body), **_terms(body)))
 
 
 @blueprint.route("/functions/<id:function_id>/execute-batch")
@@ -107,18 +100,12 @@ class ExecuteBatch(MethodView):
     @blueprint.response(202, BatchAccepted)
     def post(self, body: dict[str, Any], function_id: UUID) -> Any:
         """Execute a function once for each of many inputs, without waiting: all are accepted, or none."""
-        _refuse_idempotency_key()
-        batch = Batch(
-            ids=sorted(new_id() for _ in body["inputs"]),
-            function_id=function_id,
-            inputs=body["inputs"],
-            **body["version"],
-            correlation_id=correlation_id(),
-        )
-        service.submit_batch(platform(), caller(), batch)
+        ids = sorted(new_id() for _ in body["inputs"])
+        batch = Batch(ids=ids, function_id=function_id, inputs=body["inputs"], **_terms(body))
+        accepted = service.submit_batch(platform(), caller(), batch)
         location = url_for("executions.FunctionExecutions", function_id=function_id, correlationId=batch.correlation_id)
         headers = {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
-        return jsonify({"executionIds": batch.ids}), 202, headers
+        return jsonify({"executionIds": accepted}), 202, headers
 
 
 @blueprint.route("/functions/<id:function_id>/executions")
@@ -156,6 +143,57 @@ class OneExecution(MethodView):
         """Read an execution; `?wait=N` waits up to N seconds for its end."""
         seconds = min(query["wait"], platform().settings.sync_wait_seconds)
         return jsonify(as_read(service.read_when_ended(platform(), caller(), waiters(), execution_id, seconds=seconds)))
+
+
+@blueprint.route("/executions/<id:execution_id>/logs")
+class Logs(MethodView):
+    """What an execution printed."""
+
+    @rule(Scope.EXECUTIONS_READ)
+    @blueprint.response(200, LogsRead)
+    def get(self, execution_id: UUID) -> dict[str, Any]:
+        """Read the logs of an execution."""
+        return {"execution_id": execution_id, "logs": service.read(platform(), caller(), execution_id).logs}
+
+
+@blueprint.route("/executions/<id:execution_id>/attempts")
+class Attempts(MethodView):
+    """What was tried."""
+
+    @rule(Scope.EXECUTIONS_READ)
+    @blueprint.response(200, AttemptPage)
+    def get(self, execution_id: UUID) -> dict[str, Any]:
+        """List the attempts at an execution, the first one first, all of them."""
+        return {"items": service.attempts(platform(), caller(), execution_id), "next_cursor": None}
+
+
+@blueprint.route("/executions/<id:execution_id>/cancel")
+class Cancel(MethodView):
+    """The act of cancelling."""
+
+    @rule(Scope.EXECUTIONS_WRITE, action="execution.cancel")
+    @blueprint.response(200, ExecutionRead)
+    def post(self, execution_id: UUID) -> Response:
+        """End an execution that has not ended: what waits is never run, what runs is stopped within a second."""
+        return jsonify(as_read(service.cancel_for(platform(), caller(), execution_id)))
+
+
+@blueprint.route("/executions/<id:execution_id>/replay")
+class Replay(MethodView):
+    """The act of executing once more."""
+
+    @rule(Scope.FUNCTIONS_EXECUTE, action="execution.replay")
+    @blueprint.arguments(ReplayRequest)
+    @blueprint.response(200, ExecutionRead)
+    @blueprint.alt_response(
+        202, schema=ExecutionRead, description="Accepted; the end was not awaited, or did not come in time."
+    )
+    def post(self, body: dict[str, Any], execution_id: UUID) -> Any:
+        """Execute once more what was executed, with the same input and version or with others, and wait for its end, or
+        not: as in `execute`.
+        """
+        changed = _terms(body) | ({"input": _input(body)} if "input" in body else {})
+        return _execute(service.replay(platform(), caller(), execution_id, **changed))
 
 
 @blueprint.route("/functions/<id:function_id>/versions/<number:number>/verify")
@@ -200,9 +238,49 @@ class FunctionEnd(MethodView):
         service.delete_function(platform(), caller(), function_id, if_match=if_match())
 
 
-def _refuse_idempotency_key() -> None:
-    if "Idempotency-Key" in request.headers:
-        raise Problem("unsupported", "Idempotency-Key is not honoured by this server, so it is not accepted.")
+def _execute(submission: Submission) -> Any:
+    """Accept it and answer as the caller prefers."""
+    wanted = preference(request.headers.get("Prefer"), longest_seconds=platform().settings.sync_wait_seconds)
+    if wanted.wait_seconds > 0:
+        execution = service.submit_and_wait(platform(), caller(), waiters(), submission, seconds=wanted.wait_seconds)
+    else:
+        execution = service.submit(platform(), caller(), submission)
+    headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
+    # Who does not wait is answered in the same way each time that the same request comes, also when it has ended.
+    if execution.is_final and wanted.wait_seconds > 0:
+        return jsonify(as_read(execution)), 200, headers
+    location = url_for("executions.OneExecution", execution_id=execution.id)
+    headers |= {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+    return jsonify(as_read(execution)), 202, headers
+
+
+def _input(body: dict[str, Any]) -> str:
+    return body["input"] or "null"
+
+
+def _terms(body: dict[str, Any]) -> dict[str, Any]:
+    """What a request wants beside its inputs."""
+    seconds = body["max_age_seconds"]
+    terms: dict[str, Any] = {
+        "not_before": body["not_before"],
+        "max_age": None if seconds is None else timedelta(seconds=seconds),
+        "correlation_id": correlation_id(),
+        "key": _key(),
+    }
+    if "priority" in body:
+        terms["priority"] = body["priority"]
+    version: dict[str, Any] = body.get("version", {})
+    return terms | version
+
+
+def _key() -> Key | None:
+    """The caller's name for this request, with a digest of all that it asks for."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    if not _KEY.fullmatch(text):
+        raise Problem("bad_request", f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable characters of ASCII.")
+    return Key(text, sha256(request.path.encode() + b"\n" + request.get_data()).digest())
 
 
 def _page(query: dict[str, Any], function_id: UUID | None) -> Response:

@@ -1,15 +1,22 @@
 """States of an execution and what may be wrong with it. Plain Python."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 from uuid import UUID
 
 ExecutionId = NewType("ExecutionId", UUID)
 
 #: Inputs that one request may bring.
 MOST_INPUTS = 1000
+
+#: Executions that one request may have executed once more.
+MOST_REPLAYS = 10_000
+
+#: How far away an execution may be scheduled, and how long it may wait then.
+LONGEST_AHEAD = timedelta(days=366)
 
 #: Deliveries after which a failure of the platform itself ends the execution as INFRASTRUCTURE.
 MAX_DELIVERIES = 5
@@ -57,6 +64,15 @@ class Trigger(StrEnum):
     """What asked for an execution."""
 
     API = "API"
+    REPLAY = "REPLAY"
+
+
+class Priority(StrEnum):
+    """How urgent an execution is. Of equally urgent ones those that somebody waits for come first."""
+
+    HIGH = "HIGH"
+    NORMAL = "NORMAL"
+    LOW = "LOW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,10 @@ class Execution:
     fuel_used: int | None = None
     memory_peak_bytes: int | None = None
     environment_revision: int | None = None
+    caller_id: UUID | None = None
+    priority: str = Priority.NORMAL
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
     replay_of: UUID | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -96,6 +116,30 @@ class Execution:
     def queue_ms(self) -> float | None:
         """From acceptance to the claim of the latest attempt, by the database's clock."""
         return None if self.started_at is None else (self.started_at - self.created_at).total_seconds() * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at an execution, and what became of it."""
+
+    attempt: int
+    status: Status
+    error_type: str | None
+    error_message: str | None
+    error_location: str | None
+    duration_ms: float | None
+    worker: str | None
+    started_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Attempt":
+        """From what the database keeps of it, with times as text. Every attempt but the latest has failed."""
+        times = {
+            name: None if row[name] is None else datetime.fromisoformat(row[name])
+            for name in ("started_at", "completed_at")
+        }
+        return cls(**{**row, **times, "status": Status(row.get("status", Status.FAILED))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +178,64 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """What a caller wants to be executed, by a version's number, by an alias, or by the active version. `input` is JSON
-    text.
-    """
+class Replays:
+    """Which executions are to be executed once more, and how: by a version, the active one, or their own."""
 
-    id: UUID
-    function_id: UUID
-    input: str
+    wanted: Filter
+    limit: int
     correlation_id: str
     version: int | None = None
-    alias: str | None = None
-    waiter: str | None = None
-    trigger: Trigger = Trigger.API
+    is_active: bool = False
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Many inputs for one function, for which nobody waits. `inputs` are JSON texts, each with its id."""
+class Key:
+    """A name that a caller gave a request, and the digest of what was asked, so that it is done once."""
 
-    ids: list[UUID]
+    text: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a caller wants of executions beside their inputs. The version is given by its number, by an alias, or is the
+    active one.
+    """
+
     function_id: UUID
-    inputs: list[str]
     correlation_id: str
     version: int | None = None
     alias: str | None = None
+    priority: Priority = Priority.NORMAL
+    not_before: datetime | None = None
+    max_age: timedelta | None = None
+    """How long it may wait for a worker, from its acceptance or from `not_before`."""
     trigger: Trigger = Trigger.API
+    key: Key | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether time has a say in when it begins."""
+        return self.not_before is not None or self.max_age is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission(Terms):
+    """One execution to be. `input` is JSON text."""
+
+    id: UUID
+    input: str
+    waiter: str | None = None
+    replay_of: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Terms):
+    """Many inputs for one function, for which nobody waits. `inputs` are JSON texts, each with its id."""
+
+    ids: list[UUID]
+    inputs: list[str]
 
 
 class ExecutionError(Exception):
@@ -184,6 +260,29 @@ class UnknownVersion(ExecutionError):
     def __init__(self, version: int | str) -> None:
         what = f"version {version} that is READY" if isinstance(version, int) else f"alias {version}"
         super().__init__(f"the function has no {what}")
+
+
+class EndedAlready(ExecutionError):
+    """It cannot be cancelled any more."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the execution is {state} already")
+        self.state = state
+
+
+class KeyMismatch(ExecutionError):
+    """The key names another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was sent with another request within the last day")
+
+
+class KeyInProgress(ExecutionError):
+    """The request with this key was accepted and has no end yet."""
+
+    def __init__(self, execution_id: UUID) -> None:
+        super().__init__("the request with this Idempotency-Key is still being executed")
+        self.execution = str(execution_id)
 
 
 class InputTooLarge(ExecutionError):

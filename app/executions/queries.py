@@ -1,11 +1,11 @@
-"""Statements on executions. Those of the hot path (SUBMIT, BEGIN, FINISH, and SUBMIT_BATCH and FINISH_GROUP for many at
-once) are one round trip and one transaction each.
+"""Statements on executions that were accepted. Those of the hot path (BEGIN, FINISH, and FINISH_GROUP for many at once)
+are one round trip and one transaction each.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -15,86 +15,13 @@ from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
 from app.broker import Delivery, addressed_to, statements
 from app.broker.delivery import held
-from app.executions.domain import Batch, Execution, Filter, Finish, Status, Submission
+from app.executions.domain import Attempt, Execution, Filter, Finish, Status
 
 #: An input up to this size travels with the claim; a larger one is fetched by the worker.
 CARRIED_INPUT_BYTES = 8192
 
 #: PostgreSQL takes 8000 bytes in a notification; a larger result is fetched by whoever waits for it.
 NOTIFIED_BYTES = 7900
-
-#: Stands in the payload of a batch's messages where each names its own execution. No correlation id has a space.
-EACH = "each execution"
-
-_ONE = "(VALUES (1)) AS one (place)"
-_MANY = "unnest(%(ids)s::uuid[], %(inputs)s::text[]) WITH ORDINALITY AS one (id, input, place)"
-
-
-class _Choice(NamedTuple):
-    """How a submission finds its version: what is asked first, what is joined for it, and the number."""
-
-    first: str
-    join: str
-    number: str
-
-
-_BY_NUMBER = _Choice("", "", "coalesce(%(version)s, function.active_version)")
-
-
-def _by_alias(places: str) -> _Choice:
-    """The version that an alias means, chosen anew for each of these places and before anything else is looked for:
-    where it were a condition, it would be chosen for every version that is compared.
-    """
-    chosen = f"""chosen AS MATERIALIZED (
-    SELECT place, CASE WHEN random() < CASE WHEN next_weight > 1 THEN next_weight / 100 ELSE next_weight END
-                       THEN next_version ELSE version END AS number
-    FROM {places} CROSS JOIN aliases WHERE function_id = %(function_id)s AND name = %(alias)s
-), """
-    return _Choice(chosen, "JOIN chosen ON chosen.place = one.place", "chosen.number")
-
-
-_IS_READY = f"""function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-      AND version.retired_at IS NULL AND {visible("function")}"""
-
-
-def _submit(choice: _Choice) -> str:
-    """Accept an execution of a READY version and write its message, both or neither; no row means that there is no such
-    version.
-    """
-    return f"""
-WITH {choice.first}accepted AS (
-    INSERT INTO executions (
-        id, function_id, version, status, input, attempts, trigger, correlation_id, waiter, created_at
-    )
-    SELECT %(id)s, function.id, version.number, 'PENDING', %(input)s::json, 0, %(trigger)s, %(correlation_id)s,
-           %(waiter)s, now()
-    FROM functions AS function CROSS JOIN {_ONE} {choice.join}
-    JOIN versions AS version ON version.function_id = function.id AND version.number = {choice.number}
-    WHERE {_IS_READY}
-    RETURNING id AS execution_id, function_id, version, created_at, %(payload)s::json AS payload
-), {statements.PUBLISH_ACCEPTED}
-SELECT version, created_at, (SELECT count(*) FROM woken) AS woken FROM accepted
-"""
-
-
-def _submit_batch(choice: _Choice) -> str:
-    """The same for many inputs at once, for which nobody waits: all of them or none."""
-    return f"""
-WITH {choice.first}accepted AS (
-    INSERT INTO executions (id, function_id, version, status, input, attempts, trigger, correlation_id, created_at)
-    SELECT one.id, function.id, version.number, 'PENDING', one.input::json, 0, %(trigger)s, %(correlation_id)s, now()
-    FROM functions AS function CROSS JOIN {_MANY} {choice.join}
-    JOIN versions AS version ON version.function_id = function.id AND version.number = {choice.number}
-    WHERE {_IS_READY}
-    ORDER BY one.place
-    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
-), {statements.PUBLISH_ACCEPTED}
-SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
-"""
-
-
-SUBMIT, SUBMIT_BATCH = _submit(_BY_NUMBER), _submit_batch(_BY_NUMBER)
-SUBMIT_BY_ALIAS, SUBMIT_BATCH_BY_ALIAS = _submit(_by_alias(_ONE)), _submit_batch(_by_alias(_MANY))
 
 #: What is executed most: the artifacts that active versions share, which are few and large, then those of the latest
 #: executions, most frequent first.
@@ -119,11 +46,22 @@ def most_used(connection: Connection, *, most: int) -> list[str]:
     return list(connection.exec_driver_sql(MOST_USED, {"most": most}).scalars())
 
 
+def _with_past(error_type: str, *, message: str = "NULL", location: str = "NULL", duration: str = "NULL") -> str:
+    """All attempts, the one that has just ended among them."""
+    return f"""coalesce(execution.earlier_attempts, '[]') || jsonb_build_object(
+        'attempt', execution.attempts, 'error_type', {error_type}, 'error_message', {message}::text,
+        'error_location', {location}::text, 'duration_ms', {duration}::double precision, 'worker', execution.worker,
+        'started_at', execution.started_at, 'completed_at', now()
+    )"""
+
+
 #: Runs inside the claim (see `app.broker`): marks the attempt and brings along what the worker needs, so that it asks
 #: for nothing more. An execution that has already ended brings nothing along.
 BEGIN = f"""
 UPDATE executions AS execution
-SET status = 'RUNNING', started_at = now(), attempts = attempts + 1,
+SET status = 'RUNNING', started_at = now(), attempts = attempts + 1, worker = claimed.holder,
+    earlier_attempts = CASE WHEN execution.status = 'RUNNING' THEN {_with_past("'WORKER_LOST'")}
+                            ELSE execution.earlier_attempts END,
     environment_revision = CASE WHEN function.environment_id IS NOT NULL
         THEN (SELECT given.revision FROM environments AS given WHERE given.id = function.environment_id) END
 FROM claimed
@@ -136,7 +74,8 @@ RETURNING claimed.id AS message_id, json_build_object(
     'layer', version.layer_digest,
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
-    'awaited', execution.waiter IS NOT NULL,
+    'awaited', execution.waiter IS NOT NULL, 'priority', claimed.priority,
+    'retry', function.retry, 'retries', execution.retries,
     'environment', function.environment_id, 'environment_revision', execution.environment_revision,
     'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
 ) AS carried
@@ -167,6 +106,23 @@ SELECT (SELECT count(*) FROM settled) AS settled, count(*) AS finished,
            CASE WHEN octet_length(result) <= {NOTIFIED_BYTES} THEN result ELSE json_build_object('id', id)::text END
        )) FILTER (WHERE waiter IS NOT NULL) AS notified
 FROM finished
+"""
+
+#: Give an execution back for another attempt, and write what became of this one.
+AGAIN = f"""
+WITH {statements.RELEASING}, again AS (
+    UPDATE executions AS execution
+    SET status = 'PENDING', started_at = NULL, retries = retries + %(retried)s,
+        earlier_attempts = {
+    _with_past(
+        "%(error_type)s::text", message="%(error_message)s", location="%(error_location)s", duration="%(duration_ms)s"
+    )
+}
+    FROM released
+    WHERE execution.id = %(execution_id)s AND execution.status = 'RUNNING' AND execution.attempts = %(attempt)s
+    RETURNING execution.id
+)
+SELECT (SELECT count(*) FROM released) AS settled, count(*) AS again FROM again
 """
 
 #: Write the ends of executions that nobody waits for, each guarded by its own lease, and take more of them along for
@@ -224,6 +180,17 @@ WHERE execution.id = buried.execution_id AND execution.status IN ('PENDING', 'RU
 RETURNING pg_notify(coalesce(waiter, 'kiln_nobody'), json_build_object('id', execution.id)::text)
 """
 
+#: Runs where the time of messages is over (see `app.broker`): ends their executions, and tells whoever waits.
+EXPIRED = """
+UPDATE executions AS execution
+SET status = 'FAILED', completed_at = now(), error_type = 'EXPIRED',
+    error_message = format('no worker took it before %%s',
+                           to_char(execution.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+FROM expired
+WHERE execution.id = expired.execution_id AND execution.status IN ('PENDING', 'RUNNING')
+RETURNING pg_notify(coalesce(waiter, 'kiln_nobody'), json_build_object('id', execution.id)::text)
+"""
+
 #: End everything of a function that has not ended, and tell whoever waits.
 CANCEL_ALL = """
 WITH cancelled AS (
@@ -258,7 +225,7 @@ FROM cancelled
 LISTED = (
     "id, function_id, version, status, attempts, trigger, correlation_id, created_at, error_type, error_message, "
     "error_location, duration_ms, fuel_used, memory_peak_bytes, environment_revision, "
-    "replay_of, started_at, completed_at"
+    "caller_id, priority, not_before, expires_at, replay_of, started_at, completed_at"
 )
 WHOLE = f"{LISTED}, input::text, output::text, logs"
 
@@ -278,6 +245,16 @@ SELECT id FROM executions WHERE id = ANY(%(ids)s) AND completed_at IS NOT NULL
 UNION ALL SELECT verification_id FROM versions WHERE verification_id = ANY(%(ids)s) AND verified_at IS NOT NULL
 """
 
+#: The latest attempt is the execution itself, once one has begun and where it was not given back since.
+ATTEMPTS = f"""
+SELECT earlier_attempts, CASE WHEN started_at IS NOT NULL AND attempts > 0 THEN jsonb_build_object(
+    'attempt', attempts, 'status', status, 'error_type', error_type, 'error_message', error_message,
+    'error_location', error_location, 'duration_ms', duration_ms, 'worker', worker,
+    'started_at', started_at, 'completed_at', completed_at
+) END AS latest
+FROM executions WHERE id = %(id)s AND {_IS_VISIBLE}
+"""
+
 INPUT = "SELECT input::text FROM executions WHERE id = %(id)s"
 
 
@@ -294,29 +271,6 @@ def _members(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def submit(
-    connection: Connection, principal: Principal, submission: Submission, *, queue: str, priority: int, payload: str
-) -> tuple[int, datetime] | None:
-    """Accept an execution; answers its version and time, or none when there is no such version that is READY."""
-    parameters = (
-        viewer(principal) | _members(submission) | {"priority": priority, "payload": payload} | addressed_to(queue)
-    )
-    statement = SUBMIT if submission.alias is None else SUBMIT_BY_ALIAS
-    row = connection.exec_driver_sql(statement, parameters).one_or_none()
-    return None if row is None else (row.version, row.created_at)
-
-
-def submit_batch(
-    connection: Connection, principal: Principal, batch: Batch, *, queue: str, priority: int, payload: str
-) -> bool:
-    """Accept many executions, in order; False when there is no such version that is READY. In `payload`, `EACH` stands
-    for an execution's id.
-    """
-    parameters = viewer(principal) | _members(batch) | {"priority": priority, "payload": payload} | addressed_to(queue)
-    statement = SUBMIT_BATCH if batch.alias is None else SUBMIT_BATCH_BY_ALIAS
-    return bool(connection.exec_driver_sql(statement, parameters).one().accepted)
-
-
 def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: Finish) -> tuple[bool, bool]:
     """Write an end; answers whether the lease still held, and whether the execution was still running."""
     parameters = _members(end) | {
@@ -327,6 +281,27 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
     }
     row = connection.exec_driver_sql(FINISH, parameters).one()
     return bool(row.settled), bool(row.finished)
+
+
+def again(
+    connection: Connection, claimed: Claimed, end: Finish, *, queue: str, delay_seconds: float, is_retry: bool
+) -> tuple[bool, bool]:
+    """Give an execution back for another attempt, a retry where the function failed; answers as `finish` does."""
+    delivery = claimed.delivery
+    parameters = (
+        _members(end)
+        | addressed_to(queue)
+        | {
+            "execution_id": claimed.execution_id,
+            "message_id": delivery.message_id,
+            "token": delivery.token,
+            "attempt": delivery.carried and delivery.carried["attempt"],
+            "delay": timedelta(seconds=delay_seconds),
+            "retried": int(is_retry),
+        }
+    )
+    row = connection.exec_driver_sql(AGAIN, parameters).one()
+    return bool(row.settled), bool(row.again)
 
 
 def finish_group(
@@ -387,6 +362,14 @@ def find_visible(connection: Connection, principal: Principal, execution_id: UUI
     return None if row is None else _execution(row._mapping)
 
 
+def attempts_of(connection: Connection, principal: Principal, execution_id: UUID) -> list[Attempt] | None:
+    """The attempts at an execution, the first one first; None where it is not there for a user."""
+    row = connection.exec_driver_sql(ATTEMPTS, viewer(principal) | {"id": execution_id}).one_or_none()
+    if row is None:
+        return None
+    return [Attempt.of(one) for one in [*(row.earlier_attempts or ()), row.latest] if one is not None]
+
+
 def notify(connection: Connection, channel: str) -> None:
     """Notify a channel of nothing in particular."""
     connection.exec_driver_sql("SELECT pg_notify(%(channel)s, '')", {"channel": channel})
@@ -407,22 +390,27 @@ def page(
     connection: Connection, principal: Principal, wanted: Filter, *, before: UUID | None, limit: int
 ) -> list[Execution]:
     """The newest executions before an id that match and that a user may see, without input, output and logs."""
-    conditions = {
-        "function_id = %(function_id)s": wanted.function_id,
-        "status = %(status)s": wanted.status,
-        "error_type = %(error_type)s": wanted.error_type,
-        "version = %(version)s": wanted.version,
-        "correlation_id = %(correlation_id)s": wanted.correlation_id,
-        "created_at >= %(since)s": wanted.since,
-        "created_at < %(until)s": wanted.until,
-        "id < %(before)s": before,
-    }
-    where = " AND ".join([_IS_VISIBLE, *(condition for condition, value in conditions.items() if value is not None)])
+    where, parameters = conditions(principal, wanted)
+    if before is not None:
+        where += " AND executions.id < %(before)s"
     statement = f"SELECT {LISTED} FROM executions WHERE {where} ORDER BY id DESC LIMIT %(limit)s"
-    rows = connection.exec_driver_sql(
-        statement, viewer(principal) | _members(wanted) | {"before": before, "limit": limit}
-    )
+    rows = connection.exec_driver_sql(statement, parameters | {"before": before, "limit": limit})
     return [_execution(row._mapping) for row in rows]
+
+
+def conditions(principal: Principal, wanted: Filter) -> tuple[str, dict[str, Any]]:
+    """What holds for the rows of `executions` that match and that a user may see, and its parameters."""
+    narrowing = {
+        "executions.function_id = %(function_id)s": wanted.function_id,
+        "executions.status = %(status)s": wanted.status,
+        "executions.error_type = %(error_type)s": wanted.error_type,
+        "executions.version = %(version)s": wanted.version,
+        "executions.correlation_id = %(correlation_id)s": wanted.correlation_id,
+        "executions.created_at >= %(since)s": wanted.since,
+        "executions.created_at < %(until)s": wanted.until,
+    }
+    where = [_IS_VISIBLE, *(condition for condition, value in narrowing.items() if value is not None)]
+    return " AND ".join(where), viewer(principal) | _members(wanted)
 
 
 def _execution(row: Any) -> Execution:

@@ -2,6 +2,7 @@
 `turns`.
 """
 
+import secrets
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,10 @@ from app.executions import queries
 from app.executions.domain import MAX_DELIVERIES, ErrorType, Finish, Status
 from app.executions.queries import Claimed
 from app.functions import artifacts
+from app.functions.domain import Retry
 from app.functions.modules import Modules
 from app.platform import Platform
+from app.queue import Queue, backoff_seconds
 from app.wasm.limits import Limits
 from app.wasm.outcome import Outcome
 from app.wasm.run import interrupt, run
@@ -37,7 +40,7 @@ def execute(platform: Platform, modules: Modules, keeper: Keeper, claimed: Claim
             queries.settle(connection, claimed.delivery)
         return
     end = run_once(platform, modules, keeper, claimed)
-    if end is not None:
+    if end is not None and not try_again(platform, claimed, end):
         finish(platform, claimed, end)
 
 
@@ -55,14 +58,37 @@ def run_once(
     return end
 
 
-def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
-    """After a failure of the platform: whether it was the last that is tolerated, so that the execution has been
-    FAILED.
-    """
-    if delivery.deliveries < MAX_DELIVERIES:
+def try_again(platform: Platform, claimed: Claimed, end: Finish) -> bool:
+    """After a failure of the function: whether it has another attempt, for which the execution was given back."""
+    carried: dict[str, Any] = claimed.delivery.carried
+    if end.error_type is None or carried.get("retry") is None:
         return False
+    retries = carried["retries"]
+    delay = Retry.of(carried["retry"]).delay(end.error_type, retries, chance=secrets.randbelow(1000) / 1000)
+    if delay is None:
+        return False
+    with platform.database.statement() as connection:
+        held, _ = queries.again(connection, claimed, end, queue=Queue.EXECUTE, delay_seconds=delay, is_retry=True)
+    if held:
+        log.info("execution.retried", error_type=end.error_type, retries=retries + 1, delay_seconds=round(delay, 3))
+    else:
+        log.warning("execution.stale", message=claimed.delivery.tag)
+    return True
+
+
+def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
+    """After a failure of the platform: give the execution back for later, or end it where that was the last failure
+    that is tolerated. Nothing is left to be done then.
+    """
+    claimed = Claimed(execution_id, delivery)
     end = Finish.by_platform(ErrorType.INFRASTRUCTURE, "the platform failed to run this; the operators' logs say why")
-    finish(platform, Claimed(execution_id, delivery), end)
+    failures = delivery.deliveries - (delivery.carried or {}).get("retries", 0)
+    if failures >= MAX_DELIVERIES:
+        finish(platform, claimed, end)
+        return True
+    with platform.database.statement() as connection:
+        delay = backoff_seconds(failures)
+        queries.again(connection, claimed, end, queue=Queue.EXECUTE, delay_seconds=delay, is_retry=False)
     return True
 
 

@@ -1,11 +1,12 @@
 """Executions on the wire."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import orjson
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate, validates, validates_schema
 
-from app.executions.domain import MOST_INPUTS, ErrorType, Execution, Status
+from app.executions.domain import LONGEST_AHEAD, MOST_INPUTS, MOST_REPLAYS, ErrorType, Execution, Priority, Status
 from app.functions.domain import ACTIVE
 from app.http.blueprints import LABEL
 from app.http.bodies import JsonText, JsonTexts
@@ -21,34 +22,69 @@ class VersionChoice(fields.Field[dict[str, Any]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, str):
-            return {"version": self._number.deserialize(value)}
+            return {"version": self._number.deserialize(value), "alias": None}
         name = self._name.deserialize(value)
-        return {} if name == ACTIVE else {"alias": name}
+        return {"version": None, "alias": None if name == ACTIVE else name}
+
+
+_VERSION = {
+    "oneOf": [
+        {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        {"type": "string", "pattern": f"^{LABEL}$"},
+    ],
+    "description": "A version's number, or the name of an alias. Default: the active version.",
+}
 
 
 def _version() -> VersionChoice:
-    described = {
-        "oneOf": [
-            {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-            {"type": "string", "pattern": f"^{LABEL}$"},
-        ],
-        "description": "A version's number, or the name of an alias. Default: the active version.",
-    }
-    return VersionChoice(load_default=dict, metadata=described)
+    return VersionChoice(load_default=dict, metadata=_VERSION)
 
 
-class ExecuteRequest(WireSchema):
+class TermsSchema(WireSchema):
+    """What is wanted of executions beside their inputs."""
+
+    version = _version()
+    priority = fields.Enum(
+        Priority,
+        by_value=True,
+        load_default=Priority.NORMAL,
+        metadata={"description": "Of equally urgent ones those that somebody waits for come first."},
+    )
+    not_before = Time(
+        load_default=None, allow_none=True, metadata={"description": "When it may begin at the earliest."}
+    )
+    max_age_seconds = WholeNumber(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, LONGEST_AHEAD.total_seconds()),
+        metadata={"description": "How long it may wait for a worker, counted from `notBefore`; then it is EXPIRED."},
+    )
+
+    @validates("not_before")
+    def check_not_before(self, value: datetime | None, data_key: str) -> None:
+        """What is too far away to be kept for."""
+        if value is not None and value > datetime.now(UTC) + LONGEST_AHEAD:
+            raise ValidationError(f"At most {LONGEST_AHEAD.days} days from now.")
+
+
+class ExecuteRequest(TermsSchema):
     """What to execute a function with."""
 
     input = JsonText(load_default="{}", allow_none=True, metadata={"default": {}})
-    version = _version()
 
 
-class BatchRequest(WireSchema):
+class BatchRequest(TermsSchema):
     """What to execute a function with, many times."""
 
     inputs = JsonTexts(required=True, most=MOST_INPUTS)
-    version = _version()
+
+
+class ReplayRequest(TermsSchema):
+    """What is to be different this time."""
+
+    input = JsonText(allow_none=True, metadata={"description": "Default: that of the original."})
+    version = VersionChoice(metadata=_VERSION | {"description": "Default: that of the original."})
+    priority = fields.Enum(Priority, by_value=True, metadata={"description": "Default: that of the original."})
 
 
 class BatchAccepted(WireSchema):
@@ -79,7 +115,11 @@ class ExecutionItem(WireSchema):
         metadata={"description": "Of the environment that it was given; null without one."},
     )
     attempts = fields.Integer(required=True)
+    priority = fields.Enum(Priority, by_value=True, required=True)
+    not_before = Time(required=True, allow_none=True)
+    expires_at = Time(required=True, allow_none=True)
     trigger = fields.String(required=True)
+    caller_id = fields.UUID(required=True, allow_none=True, metadata={"description": "The user who asked for it."})
     correlation_id = fields.String(required=True)
     replay_of = fields.UUID(required=True, allow_none=True)
     created_at = Time(required=True)
@@ -95,6 +135,30 @@ class ExecutionRead(ExecutionItem):
     logs = fields.String(required=True, allow_none=True)
 
 
+class AttemptRead(WireSchema):
+    """An attempt at an execution."""
+
+    attempt = fields.Integer(required=True)
+    status = fields.Enum(Status, by_value=True, required=True)
+    error_type = fields.String(required=True, allow_none=True, validate=validate.OneOf([None, *ErrorType]))
+    error_message = fields.String(required=True, allow_none=True)
+    error_location = fields.String(required=True, allow_none=True)
+    duration_ms = Milliseconds(required=True, allow_none=True)
+    worker = fields.String(required=True, allow_none=True, metadata={"description": "Which consumer claimed it."})
+    started_at = Time(required=True)
+    completed_at = Time(required=True, allow_none=True)
+
+
+AttemptPage = page_of(AttemptRead, "AttemptPage")
+
+
+class LogsRead(WireSchema):
+    """What an execution printed."""
+
+    execution_id = fields.UUID(required=True)
+    logs = fields.String(required=True, allow_none=True, metadata={"description": "The tail; null before its end."})
+
+
 ExecutionPage = page_of(ExecutionItem, "ExecutionPage")
 
 
@@ -107,6 +171,65 @@ class ExecutionQuery(PageQuery, WireSchema):
     correlation_id = Plain(load_default=None)
     since = Time(load_default=None, data_key="from", metadata={"description": "Accepted at or after."})
     until = Time(load_default=None, data_key="to", metadata={"description": "Accepted before."})
+
+
+class FilterSchema(WireSchema):
+    """Which executions are meant; every member narrows it."""
+
+    function_id = fields.UUID()
+    status = fields.Enum(Status, by_value=True)
+    error_type = fields.Enum(ErrorType, by_value=True)
+    version = WholeNumber(validate=validate.Range(1, 2**31 - 1))
+    correlation_id = Plain()
+    since = Time(data_key="from", metadata={"description": "Accepted at or after."})
+    until = Time(data_key="to", metadata={"description": "Accepted before."})
+
+    class Meta(WireSchema.Meta):
+        """All executions that there are is not what anybody means."""
+
+        openapi: ClassVar = {"minProperties": 1}
+
+    @validates_schema
+    def check_members(self, data: dict[str, Any], **_more: Any) -> None:
+        """Raises where nothing is narrowed."""
+        if not data:
+            raise ValidationError("It has one member at least.")
+
+
+class BulkCancelRequest(WireSchema):
+    """What to cancel."""
+
+    filter = fields.Nested(FilterSchema, required=True)
+
+
+class ActiveOrNumber(WholeNumber):
+    """A version's number, or `active`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return value if value == ACTIVE else super()._deserialize(value, attr, data, **kwargs)
+
+
+class BulkReplayRequest(WireSchema):
+    """What to execute once more, and how."""
+
+    filter = fields.Nested(FilterSchema, required=True)
+    limit = WholeNumber(load_default=1000, validate=validate.Range(1, MOST_REPLAYS))
+    version = ActiveOrNumber(
+        load_default=None,
+        allow_none=True,
+        validate=lambda value: value == ACTIVE or validate.Range(1, 2**31 - 1)(value),
+        metadata={
+            "oneOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, {"const": ACTIVE}, {"type": "null"}],
+            "description": "Default: that of each original.",
+        },
+    )
+    priority = fields.Enum(Priority, by_value=True, load_default=Priority.NORMAL)
+
+
+class Count(WireSchema):
+    """How many there were."""
+
+    count = fields.Integer(required=True)
 
 
 class WaitQuery(WireSchema):
@@ -133,7 +256,11 @@ def as_item(execution: Execution) -> dict[str, Any]:
         "memoryPeakBytes": execution.memory_peak_bytes,
         "environmentRevision": execution.environment_revision,
         "attempts": execution.attempts,
+        "priority": execution.priority,
+        "notBefore": execution.not_before,
+        "expiresAt": execution.expires_at,
         "trigger": execution.trigger,
+        "callerId": execution.caller_id,
         "correlationId": execution.correlation_id,
         "replayOf": execution.replay_of,
         "createdAt": execution.created_at,

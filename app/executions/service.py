@@ -1,21 +1,32 @@
-"""The verbs of executions as callers know them: submit, await, read, list, cancel. Running them is in `running`."""
+"""The verbs of executions as callers know them: submit, await, read, list, cancel, replay. Running them is in
+`running`.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from app.accounts.domain import Principal
-from app.executions import queries
+from app.audit.domain import Act
+from app.audit.service import record_alone
+from app.executions import queries, submission_queries
 from app.executions.domain import (
+    Attempt,
     Batch,
+    EndedAlready,
     Execution,
     Filter,
     FunctionNotReady,
     InputTooLarge,
+    KeyInProgress,
+    KeyMismatch,
+    Priority,
     Status,
     Submission,
+    Terms,
+    Trigger,
     UnknownExecution,
     UnknownVersion,
 )
@@ -24,64 +35,98 @@ from app.functions import service as functions
 from app.functions import versions
 from app.functions.domain import UnknownFunction, VersionStatus, function_status
 from app.functions.models import Version
+from app.identity import new_id
 from app.platform import Platform
-from app.queue import BACKGROUND, INTERACTIVE, Queue, Task, message
+from app.queue import BACKGROUND, INTERACTIVE, UNHURRIED, URGENT, Queue, Task, message
+from app.rules import Scope
 
 
 def submit(platform: Platform, principal: Principal, submission: Submission) -> Execution:
-    """Accept an execution: when this returns, its row and its message are committed."""
+    """Accept an execution: when this returns, its row and its message are committed. Where the request was accepted
+    before, by its key, it answers that execution as it is now.
+    """
     _refuse_large(platform, submission.input, pointer="/input")
-    priority = BACKGROUND if submission.waiter is None else INTERACTIVE
-    payload = _message(str(submission.id), priority=priority, correlation_id=submission.correlation_id)
+    priority = urgency(submission.priority, is_awaited=submission.waiter is not None)
+    payload = message_of(str(submission.id), priority=priority, correlation_id=submission.correlation_id)
     with platform.database.statement() as connection:
-        accepted = queries.submit(
+        accepted = submission_queries.submit(
             connection, principal, submission, queue=Queue.EXECUTE, priority=priority, payload=payload
         )
     if accepted is None:
-        raise _why_not(platform, principal, submission)
-    version, created_at = accepted
+        (execution_id,) = _known(platform, principal, submission)
+        return read(platform, principal, execution_id)
     return Execution(
         id=submission.id,
         function_id=submission.function_id,
-        version=version,
+        version=accepted.version,
         status=Status.PENDING,
         attempts=0,
         trigger=submission.trigger,
         correlation_id=submission.correlation_id,
-        created_at=created_at,
+        caller_id=principal.user_id,
+        priority=submission.priority,
+        not_before=submission.not_before,
+        expires_at=accepted.expires_at,
+        replay_of=submission.replay_of,
+        created_at=accepted.created_at,
         input=submission.input,
     )
 
 
-def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> None:
-    """Accept an execution for every input, or none: when this returns, all rows and messages are committed."""
+def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> Sequence[UUID]:
+    """Accept an execution for every input, or none: when this returns, all rows and messages are committed. Answers
+    their ids, which are others than asked for where the request was accepted before.
+    """
     for place, text in enumerate(batch.inputs):
         _refuse_large(platform, text, pointer=f"/inputs/{place}")
-    payload = _message(queries.EACH, priority=BACKGROUND, correlation_id=batch.correlation_id)
+    priority = urgency(batch.priority, is_awaited=False)
+    payload = message_of(submission_queries.EACH, priority=priority, correlation_id=batch.correlation_id)
     with platform.database.statement() as connection:
-        accepted = queries.submit_batch(
-            connection, principal, batch, queue=Queue.EXECUTE, priority=BACKGROUND, payload=payload
+        accepted = submission_queries.submit_batch(
+            connection, principal, batch, queue=Queue.EXECUTE, priority=priority, payload=payload
         )
-    if not accepted:
-        raise _why_not(platform, principal, batch)
+    return batch.ids if accepted else _known(platform, principal, batch)
 
 
 def submit_and_wait(
     platform: Platform, principal: Principal, waiters: Waiters, submission: Submission, *, seconds: float
 ) -> Execution:
     """Accept an execution and wait for its end; answers it as it is after at most `seconds`, or at once when too many
-    wait already.
+    wait already. Raises `KeyInProgress` where it was accepted before and has not ended.
     """
     with waiters.expect(submission.id) as waiting:
         if waiting is None:
             return submit(platform, principal, submission)
         execution = submit(platform, principal, replace(submission, waiter=waiters.channel))
+        if execution.id != submission.id:
+            if not execution.is_final:
+                raise KeyInProgress(execution.id)
+            return execution
         if not waiting.wait(seconds):
             return execution
         if waiting.result is not None:
             return _ended(execution, waiting.result)
     # It is read although its function may have been deleted meanwhile: the caller learns that it was cancelled.
     return even_hidden(platform, execution.id) or execution
+
+
+def replay(
+    platform: Platform, principal: Principal, execution_id: UUID, *, correlation_id: str, **changed: Any
+) -> Submission:
+    """What an execution was asked for, to be asked for once more: with its input and its version where `changed` has
+    no others. Raises `UnknownExecution`. Whoever may not read executions may not have their inputs run either.
+    """
+    principal.check_scope(Scope.EXECUTIONS_READ)
+    original = read(platform, principal, execution_id)
+    same = {"version": original.version, "input": original.input or "null", "priority": Priority(original.priority)}
+    return Submission(
+        id=new_id(),
+        function_id=original.function_id,
+        correlation_id=correlation_id,
+        trigger=Trigger.REPLAY,
+        replay_of=original.id,
+        **{**same, **changed},
+    )
 
 
 def read(platform: Platform, principal: Principal, execution_id: UUID) -> Execution:
@@ -112,12 +157,36 @@ def read_when_ended(
     return read(platform, principal, execution_id)
 
 
+def attempts(platform: Platform, principal: Principal, execution_id: UUID) -> list[Attempt]:
+    """The attempts at an execution, the first one first; raises `UnknownExecution`."""
+    with platform.database.statement() as connection:
+        found = queries.attempts_of(connection, principal, execution_id)
+    if found is None:
+        raise UnknownExecution
+    return found
+
+
 def cancel(platform: Platform, execution_id: UUID) -> bool:
     """End an execution that has not ended: what waits is never run, what runs is stopped. Answers whether that was
     left to do.
     """
     with platform.database.statement() as connection:
         return queries.cancel(connection, execution_id)
+
+
+def cancel_for(platform: Platform, principal: Principal, execution_id: UUID) -> Execution:
+    """The same for whoever asked for it, owns its function, or is an administrator; answers the execution. Raises
+    `UnknownExecution`, Forbidden, and `EndedAlready` where it ended otherwise.
+    """
+    execution = read(platform, principal, execution_id)
+    if not principal.is_admin and execution.caller_id != principal.user_id:
+        functions.check_owned(platform, principal, execution.function_id)
+    if not execution.is_final and cancel(platform, execution_id):
+        record_alone(platform, principal.actor, Act("execution.cancel", execution_id))
+    ended = read(platform, principal, execution_id)
+    if ended.status is not Status.CANCELLED:
+        raise EndedAlready(ended.status)
+    return ended
 
 
 def page(
@@ -164,7 +233,8 @@ def _refuse_large(platform: Platform, text: str, *, pointer: str) -> None:
         raise InputTooLarge(platform.settings.max_input_bytes, size, pointer=pointer)
 
 
-def _message(execution_id: str, *, priority: int, correlation_id: str) -> str:
+def message_of(execution_id: str, *, priority: int, correlation_id: str) -> str:
+    """The message that has an execution run."""
     ids = {"execution_id": execution_id}
     return message(
         Task.EXECUTE,
@@ -176,7 +246,29 @@ def _message(execution_id: str, *, priority: int, correlation_id: str) -> str:
     )
 
 
-def _why_not(platform: Platform, principal: Principal, submission: Submission | Batch) -> Exception:
+_PRIORITIES: Final = {Priority.HIGH: URGENT, Priority.LOW: UNHURRIED}
+
+
+def urgency(priority: Priority, *, is_awaited: bool) -> int:
+    """What the broker calls it."""
+    return _PRIORITIES.get(priority, INTERACTIVE if is_awaited else BACKGROUND)
+
+
+def _known(platform: Platform, principal: Principal, terms: Terms) -> Sequence[UUID]:
+    """The executions of a request that was accepted before; raises why this one was not where it was not."""
+    known = None
+    if terms.key is not None:
+        with platform.database.statement() as connection:
+            known = submission_queries.find_key(connection, principal, terms.key.text)
+    if known is None or terms.key is None:
+        raise _why_not(platform, principal, terms)
+    digest, execution_ids = known
+    if digest != terms.key.digest:
+        raise KeyMismatch
+    return execution_ids
+
+
+def _why_not(platform: Platform, principal: Principal, submission: Terms) -> Exception:
     try:
         function, latest = functions.read(platform, principal, submission.function_id)
     except UnknownFunction as error:

@@ -27,7 +27,7 @@ from app.executions.domain import ErrorType, Finish
 from app.executions.queries import Claimed
 from app.functions.modules import Modules
 from app.platform import Platform
-from app.queue import BACKGROUND, Queue
+from app.queue import Queue
 
 #: After this a child is given back to its worker, so that Celery's control of it works as ever.
 TURN_SECONDS: Final = 0.05
@@ -69,17 +69,19 @@ class Turns:
             now = time.monotonic()
             most = 0 if left or now > over_at else int(GROUP_SECONDS * len(ended) / (now - began))
             most = min(most, MOST_TAKEN)
-            group = self._settle(ended, most=most, after=group[-1], holder=first.delivery.holder)
+            group = self._settle(ended, most=most, after=group[-1], first=first)
             began = time.monotonic()
             ended, left = self._run(group, until=began + MOST_GROUP_SECONDS)
             if left:
                 self._give_back(left)
 
     def _run_first(self, first: Claimed) -> list[Ended]:
-        end = None
+        ended: list[Ended] = []
         with self.attempted(first):
             end = running.run_once(self.platform, self.modules, self.keeper, first)
-        return [] if end is None else [(first, end)]
+            if end is not None and not running.try_again(self.platform, first, end):
+                ended.append((first, end))
+        return ended
 
     def _run(self, group: Sequence[Claimed], *, until: float) -> tuple[list[Ended], list[Claimed]]:
         """Run those that were taken along; answers what has ended, and what is to be given back."""
@@ -98,16 +100,16 @@ class Turns:
                     )
                     if end is not None and _was_stopped(claimed, end):
                         left.append(claimed)
-                    elif end is not None:
+                    elif end is not None and not running.try_again(self.platform, claimed, end):
                         ended.append((claimed, end))
         return ended, left
 
-    def _settle(self, ended: Sequence[Ended], *, most: int, after: Claimed, holder: str) -> list[Claimed]:
-        """Write the ends, and take at most so many along in the name of `holder`; answers those."""
+    def _settle(self, ended: Sequence[Ended], *, most: int, after: Claimed, first: Claimed) -> list[Claimed]:
+        """Write the ends, and take at most so many along, as urgent as `first` and in its name; answers those."""
         take = {
             "queue": Queue.EXECUTE,
-            "priority": BACKGROUND,
-            "holder": holder,
+            "priority": first.delivery.carried["priority"],
+            "holder": first.delivery.holder,
             "lease": timedelta(seconds=self.platform.settings.lease_seconds),
             "most": most,
             "after": after.delivery.message_id,

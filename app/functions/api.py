@@ -79,6 +79,7 @@ class Functions(MethodView):
             limits=limits,
             sharing=Sharing.asked(body),
             environment_id=body.get("environment_id"),
+            retry=body.get("retry"),
             correlation_id=correlation_id(),
         )
         headers = {"Location": url_for("functions.Function", function_id=row[0].id), **tag(row[0])}
@@ -106,7 +107,7 @@ class Function(MethodView):
             caller(),
             function_id,
             changes={
-                **{name: body[name] for name in ("name", "description", "environment_id") if name in body},
+                **{name: body[name] for name in ("name", "description", "environment_id", "retry") if name in body},
                 **body.get("limits", {}),
             },
             code=_changed_code(body, function_id),

@@ -1,9 +1,10 @@
 """Names, states and limits of functions. Plain Python."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 from uuid import UUID
 
 FunctionId = NewType("FunctionId", UUID)
@@ -86,6 +87,46 @@ class FunctionLimits:
 
     timeout_ms: int = 3_000
     memory_mb: int = 64
+
+
+#: What a function's failures are called, all of which are followed by another attempt where nothing else is said.
+RETRIED = (
+    "FUNCTION_ERROR",
+    "TRAP",
+    "TIMEOUT",
+    "OUT_OF_MEMORY",
+    "STACK_OVERFLOW",
+    "INVALID_OUTPUT",
+    "OUTPUT_TOO_LARGE",
+)
+
+MOST_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which failures of a function are followed by another attempt. Times are seconds."""
+
+    attempts: int
+    """At most so many in all, of those that the function itself ended."""
+    backoff_seconds: float = 1.0
+    """Before the second; before each further one twice as long."""
+    max_backoff_seconds: float = 300.0
+    error_types: tuple[str, ...] = RETRIED
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Retry":
+        """From what is kept of it with a function."""
+        return cls(**{**kept, "error_types": tuple(kept["error_types"])})
+
+    def delay(self, error_type: str | None, retries: int, *, chance: float) -> float | None:
+        """How long after a failure the next attempt begins, or none when there is none. `chance`, from 0 to 1, lets it
+        begin up to half as much sooner, so that what failed together is not tried again together.
+        """
+        if error_type not in self.error_types or retries + 1 >= self.attempts:
+            return None
+        longest = min(self.backoff_seconds * 2.0**retries, self.max_backoff_seconds)
+        return longest * (1 - chance / 2)
 
 
 #: The most that a function may ask for.

@@ -17,7 +17,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.database import Base
@@ -53,6 +53,8 @@ class Function(Base):
     allowed_users: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     """Users that it is shared with, and some who were: see `can_access`."""
     allowed_groups: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    retry: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """How often, when, and for which errors an execution is tried again."""
     environment_id: Mapped[UUID | None] = mapped_column(ForeignKey("environments.id"), index=True)
     """What it is given; none for one that was deleted."""
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)

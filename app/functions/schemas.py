@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields, validate
 
 from app.accounts.schemas import allowed
-from app.functions.domain import MOST, FunctionLimits, VersionStatus, function_status
+from app.functions.domain import MOST, MOST_ATTEMPTS, RETRIED, FunctionLimits, Retry, VersionStatus, function_status
 from app.functions.models import Function, Version
 from app.functions.service import etag
 from app.functions.version_schemas import source_of
@@ -15,6 +15,7 @@ from app.http.wire import Name, Plain, Time, WholeNumber, WireSchema, page_of
 from app.toolchains import LANGUAGES, State
 
 _DEFAULTS = FunctionLimits()
+_RETRY = Retry(1)
 
 
 class LimitsSchema(WireSchema):
@@ -25,6 +26,30 @@ class LimitsSchema(WireSchema):
     )
     memory_mb = WholeNumber(
         validate=validate.Range(1, MOST.memory_mb), metadata={"description": f"Default {_DEFAULTS.memory_mb}."}
+    )
+
+
+def _seconds(most: int, default: float) -> fields.Float:
+    return fields.Float(
+        load_default=default, validate=validate.Range(0, most), metadata={"description": f"Default {default:g}."}
+    )
+
+
+class RetrySchema(WireSchema):
+    """Which failures of a function are followed by another attempt."""
+
+    attempts = WholeNumber(
+        required=True,
+        validate=validate.Range(1, MOST_ATTEMPTS),
+        metadata={"description": "At most so many in all, of those that the function itself ended."},
+    )
+    backoff_seconds = _seconds(3600, _RETRY.backoff_seconds)
+    max_backoff_seconds = _seconds(86_400, _RETRY.max_backoff_seconds)
+    error_types = fields.List(
+        fields.String(validate=validate.OneOf(RETRIED)),
+        load_default=list(RETRIED),
+        validate=validate.Length(min=1),
+        metadata={"description": "Default: all of them."},
     )
 
 
@@ -71,12 +96,6 @@ def _language(*, required: bool = False) -> Plain:
     )
 
 
-def _only_null() -> fields.Field[Any]:
-    """What every function answers as null by now: accepted as such, and anything else would not be honoured."""
-    error = "This server honours nothing but null here."
-    return fields.Raw(allow_none=True, validate=validate.Equal(None, error=error))
-
-
 class FunctionWrite(WireSchema):
     """What may be changed of a function; what is left out stays."""
 
@@ -89,7 +108,7 @@ class FunctionWrite(WireSchema):
     environment_id = fields.UUID(
         allow_none=True, metadata={"description": "The environment that it is given; null takes it away."}
     )
-    retry = _only_null()
+    retry = fields.Nested(RetrySchema, allow_none=True, metadata={"description": "Null: failures are final."})
     allowed_users = allowed("users")
     allowed_groups = allowed("groups")
 
@@ -133,7 +152,7 @@ class FunctionItem(WireSchema):
     latest_version = fields.Nested(LatestVersion, required=True)
     environment_id = fields.UUID(required=True, allow_none=True)
     limits = fields.Nested(LimitsSchema, required=True)
-    retry = fields.Dict(required=True, allow_none=True)
+    retry = fields.Nested(RetrySchema, required=True, allow_none=True)
     allowed_users = fields.List(fields.UUID(), required=True)
     allowed_groups = fields.List(fields.UUID(), required=True)
     owner_id = fields.UUID(required=True, allow_none=True)
@@ -205,7 +224,7 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
         },
         "environment_id": function.environment_id,
         "limits": {"timeout_ms": function.timeout_ms, "memory_mb": function.memory_mb},
-        "retry": None,
+        "retry": function.retry,
         "allowed_users": function.allowed_users,
         "allowed_groups": function.allowed_groups,
         "owner_id": function.owner_id,

@@ -53,6 +53,7 @@ def register(
     limits: FunctionLimits,
     sharing: Sharing | None = None,
     environment_id: UUID | None = None,
+    retry: dict[str, Any] | None = None,
     correlation_id: str,
 ) -> tuple[Function, Version]:
     """Record a function and its first version, and the message that has it compiled, in one transaction."""
@@ -84,6 +85,7 @@ def register(
                 allowed_users=list(sharing.users or ()),
                 allowed_groups=list(sharing.groups or ()),
                 environment_id=environment_id,
+                retry=retry,
                 created_at=now,
                 updated_at=now,
             )
@@ -143,6 +145,12 @@ def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[F
     """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
     with platform.database.reading() as session:
         return _there(principal, queries.find(session, function_id))
+
+
+def check_owned(platform: Platform, principal: Principal, function_id: UUID) -> None:
+    """Raises Forbidden for a function that the caller may not change, and `UnknownFunction`."""
+    with platform.database.reading() as session:
+        check_ownership(platform, principal, visible(session, principal, function_id))
 
 
 def check_visible(platform: Platform, principal: Principal, function_id: UUID) -> None:
@@ -257,6 +265,7 @@ def _state(function: Function) -> dict[str, Any]:
         "timeoutMs": function.timeout_ms,
         "memoryMb": function.memory_mb,
         "activeVersion": function.active_version,
+        "retry": function.retry,
         "latestVersion": function.latest_version,
         "allowedUsers": [str(one) for one in function.allowed_users],
         "allowedGroups": [str(one) for one in function.allowed_groups],

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts import credentials
 from app.audit import service as audit
+from app.executions import submission_queries as submissions
 from app.functions import version_queries as versions
 from app.logs import configure_logs, log_context
 from app.operations import queries
@@ -63,6 +64,12 @@ def forget_ended(connection: Connection, _settings: Settings) -> None:
     credentials.forget_ended(connection)
 
 
+def forget_keys(connection: Connection, _settings: Settings) -> None:
+    """Requests that nobody sends again any more."""
+    while submissions.forget_keys(connection, limit=PURGE_BATCH):
+        pass
+
+
 def purge_deleted(connection: Connection, _settings: Settings) -> None:
     """What deleted functions left behind."""
     while queries.purge_executions(connection, limit=PURGE_BATCH):
@@ -100,6 +107,7 @@ CHORES = (
     Chore("events", 3600, keep_events),
     Chore("audit", 3600, keep_audit),
     Chore("credentials", 60, forget_ended),
+    Chore("keys", 60, forget_keys),
     Chore("purge", 60, purge_deleted),
     Chore("versions", 60, retire_versions),
 )

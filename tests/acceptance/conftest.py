@@ -41,6 +41,7 @@ def celery_setup_app(settings: Settings) -> Celery:
         lease_seconds=2,
         on_claim={Queue.EXECUTE: executions.BEGIN},
         on_dead=[executions.LOST, *functions.ON_DEAD],
+        on_expired=[executions.EXPIRED],
     )
 
 

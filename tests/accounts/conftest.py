@@ -9,13 +9,6 @@ from flask import Flask
 
 from app.factory import create_app
 from app.settings import Settings
-from tests.accounts.world import World
-
-
-@pytest.fixture
-def world(app: Flask) -> World:
-    """Of one database."""
-    return World(app)
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ class Row:
     by_key: int = 404
     """What whoever has a key alone is answered where it takes a session."""
     is_page: bool = False
+    is_silent: bool = False
+    """What is asked here changes nothing, so that the audit has nothing of it."""
     is_absent: bool = False
     """It names a provider, of which there are none in these settings."""
 
@@ -152,6 +154,14 @@ ROWS: Final[dict[str, Row]] = {
     "GET /languages": Row(Scope.FUNCTIONS_READ),
     "GET /executions": Row(Scope.EXECUTIONS_READ),
     "GET /executions/<id:execution_id>": Row(Scope.EXECUTIONS_READ, of_function=True),
+    "POST /executions/replay": Row(Scope.FUNCTIONS_EXECUTE, body={"filter": {"correlationId": "nobody's"}}),
+    "POST /executions/cancel": Row(
+        Scope.EXECUTIONS_WRITE, body={"filter": {"correlationId": "nobody's"}}, is_silent=True
+    ),
+    "GET /executions/<id:execution_id>/logs": Row(Scope.EXECUTIONS_READ, of_function=True),
+    "GET /executions/<id:execution_id>/attempts": Row(Scope.EXECUTIONS_READ, of_function=True),
+    "POST /executions/<id:execution_id>/cancel": Row(Scope.EXECUTIONS_WRITE, of_function=True, owned=True),
+    "POST /executions/<id:execution_id>/replay": Row(Scope.FUNCTIONS_EXECUTE, of_function=True, body={}),
     "GET /environments": Row(Scope.ENVIRONMENTS_READ),
     "POST /environments": Row(Scope.ENVIRONMENTS_WRITE, admin=True, body={"name": "made-by-the-matrix"}),
     "GET /environments/<id:environment_id>": Row(Scope.ENVIRONMENTS_READ, of_environment=True),
@@ -380,7 +390,7 @@ def written(row: Row, method: str, of: str, status: int) -> list[str]:
         return []
     if status in {401, 403, 404}:
         return ["REFUSED"]
-    return [] if row.scope is Scope.FUNCTIONS_EXECUTE else ["DONE"]
+    return [] if row.scope is Scope.FUNCTIONS_EXECUTE or row.is_silent else ["DONE"]
 
 
 def ids_of(row: Row, path: str) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def test_one_input_that_is_too_large_refuses_them_all(
         ({"inputs": {}}, "/inputs"),
         ({"inputs": None}, "/inputs"),
         ({}, "/inputs"),
-        ({"inputs": [1], "version": "x"}, "/version"),
+        ({"inputs": [1], "version": "X"}, "/version"),
         ({"inputs": [1], "callback": {}}, "/callback"),
     ],
 )

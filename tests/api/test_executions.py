@@ -189,7 +189,7 @@ def test_an_input_over_the_limit_is_refused(client: FlaskClient, workbench: Work
 
 
 @pytest.mark.parametrize(
-    "body", [{"input": "\0"}, {"input": {"a": ["\0"]}}, {"input": {"\0": 1}}, {"version": "x"}, {"callback": {}}]
+    "body", [{"input": "\0"}, {"input": {"a": ["\0"]}}, {"input": {"\0": 1}}, {"version": "X"}, {"callback": {}}]
 )
 def test_what_cannot_be_honoured_is_refused(client: FlaskClient, body: dict[str, Any]) -> None:
     function_id = register(client, source=ECHO)["id"]

@@ -29,7 +29,8 @@ from app.broker.events import EventReader
 from app.broker.link import Link
 from app.broker.pump import Pump
 from app.executions import queries as executions
-from app.executions.domain import Finish, Status, Submission
+from app.executions import submission_queries
+from app.executions.domain import Finish, Key, Status, Submission
 from app.executions.queries import Claimed
 from app.functions import queries as functions
 from app.operations import queries as operations
@@ -93,6 +94,7 @@ def worker(filled: "psycopg.Connection[Any]") -> Iterator[Worker]:
     options = {
         "on_claim": {"execute": executions.BEGIN},
         "on_dead": [executions.LOST, *functions.ON_DEAD],
+        "on_expired": [executions.EXPIRED],
         "consumer_name": "w1@h",
     }
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, cursor_factory=Recorder))
@@ -156,10 +158,18 @@ def renew(worker: Worker) -> None:
 SOMEBODY = Principal(uuid4(), "somebody@example.org", "Somebody", Role.DEV, frozenset({uuid4()}), Actor())
 
 
-def submit(worker: Worker) -> None:
+def submit(**terms: Any) -> Callable[[Worker], object]:
     """Accept an execution."""
-    submission = Submission(uuid4(), FUNCTION, "1", "c", waiter="w")
-    executions.submit(worker.database, SOMEBODY, submission, queue="execute", priority=6, payload="{}")
+    submission = Submission(id=uuid4(), function_id=FUNCTION, input="1", correlation_id="c", waiter="w", **terms)
+    return lambda worker: submission_queries.submit(
+        worker.database, SOMEBODY, submission, queue="execute", priority=6, payload="{}"
+    )
+
+
+def again(worker: Worker) -> None:
+    """Give an execution back for another attempt."""
+    claimed = Claimed(worker.execution, worker.leased())
+    executions.again(worker.database, claimed, END, queue="execute", delay_seconds=1, is_retry=True)
 
 
 def finish_group(worker: Worker) -> None:
@@ -236,7 +246,12 @@ CASES = [
     Case("SIZE", lambda w: w.channel._size("execute"), {READY, "ix_messages_expiring"}),
     Case("PURGE_QUEUE", lambda w: w.channel.queue_purge("other-3"), OF_A_QUEUE, in_order=False),
     Case("DELETE_QUEUE", lambda w: w.channel.queue_delete("other-4"), OF_A_QUEUE, in_order=False),
-    Case("SUBMIT", submit, {"pk_functions", "pk_versions"}),
+    Case("SUBMIT", submit(), {"pk_functions", "pk_versions"}),
+    Case("SUBMIT, timed", submit(max_age=timedelta(hours=1)), {"pk_functions", "pk_versions"}),
+    Case("SUBMIT, with a key", submit(key=Key("k", b"")), {"pk_functions", "pk_versions"}),
+    Case("SUBMIT, by an alias", submit(alias="live"), {"pk_functions", "pk_versions"}),
+    Case("AGAIN", again, {PRIMARY, "_pkey"}),
+    Case("ATTEMPTS", lambda w: executions.attempts_of(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
     Case("FINISH_GROUP", finish_group, {READY, PRIMARY, "_pkey"}),
     Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
     Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),

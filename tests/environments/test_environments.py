@@ -23,11 +23,6 @@ from tests.workbench import Workbench
 Rows = Callable[..., list[Any]]
 
 
-@pytest.fixture
-def world(app: Flask) -> World:
-    return World(app)
-
-
 def test_an_environment_is_answered_without_the_values_of_secrets(client: FlaskClient) -> None:
     body = {"name": "production", "entries": [entry("TOKEN", SECRET, secret=True), entry("REGION", "eu")]}
     response = client.post("/environments", json=body)

@@ -122,7 +122,9 @@ def test_nothing_is_taken_along_while_somebody_waits(
     message = workbench.claim(Workbench.EXECUTE)
     assert message is not None
     # When somebody begins to wait while a background execution runs
-    awaited = Submission(new_id(), UUID(function["id"]), "1", "c", waiter="somebody")
+    awaited = Submission(
+        id=new_id(), function_id=UUID(function["id"]), input="1", correlation_id="c", waiter="somebody"
+    )
     service.submit(platform, first_administrator.program(platform), awaited)
     first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
     Turns(platform, child.modules, child.keeper, lambda _one: nullcontext(), lambda *_: None).take(first)
@@ -208,3 +210,15 @@ def test_what_was_cancelled_meanwhile_leaves_no_message(
     child.take_turn()
     assert rows("SELECT FROM broker.messages WHERE queue = 'execute'") == []
     assert rows("SELECT status FROM executions WHERE id = %s", ids[1]) == [("CANCELLED",)]
+
+
+def test_what_is_less_urgent_is_taken_along_with_its_like(
+    client: FlaskClient, workbench: Workbench, child: Child, rows: Rows
+) -> None:
+    function = registered_ready(client, workbench)
+    url = f"/functions/{function['id']}/execute-batch"
+    client.post(url, json={"inputs": [0]})
+    child.drain()
+    client.post(url, json={"inputs": [1] * 50, "priority": "LOW"})
+    assert child.drain() < 50
+    assert rows("SELECT status, count(*) FROM executions GROUP BY status") == [("COMPLETED", 51)]

@@ -9,11 +9,11 @@ from flask import Flask
 
 from app.providers import read_providers
 from app.settings import Settings
-from tests.accounts.conftest import another_process, world
+from tests.accounts.conftest import another_process
 from tests.oidc.browsing import Browser
 from tests.oidc.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 
-__all__ = ["another_process", "world"]
+__all__ = ["another_process"]
 
 
 @pytest.fixture

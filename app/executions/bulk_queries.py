@@ -1,0 +1,113 @@
+"""Statements on many executions at once, which a filter chooses. Each is bounded."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from app.accounts.domain import Principal
+from app.accounts.sharing import viewer, visible
+from app.broker import addressed_to, statements
+from app.executions.domain import Filter, Replays, Trigger
+from app.executions.queries import conditions
+from app.executions.submission_queries import EACH
+
+#: Of these the ones that have ended, the oldest first.
+_ENDED = """
+SELECT id FROM executions WHERE completed_at IS NOT NULL AND {conditions} ORDER BY id LIMIT %(limit)s
+"""
+
+#: Accept each of them once more, with its own input, and its own version or the active one. What has no such version
+#: any more is left out.
+_REPLAY = f"""
+WITH accepted AS (
+    INSERT INTO executions (
+        id, function_id, version, status, input, attempts, trigger, correlation_id, caller_id, priority, replay_of,
+        created_at
+    )
+    SELECT one.id, function.id, version.number, 'PENDING', original.input, 0, %(trigger)s, %(correlation_id)s,
+           %(viewer_id)s, %(level)s, original.id, now()
+    FROM unnest(%(ids)s::uuid[], %(originals)s::uuid[]) AS one (id, original)
+    JOIN executions AS original ON original.id = one.original
+    JOIN functions AS function ON function.id = original.function_id
+    JOIN versions AS version ON version.function_id = function.id AND version.number = CASE
+        WHEN %(is_active)s THEN function.active_version ELSE coalesce(%(version)s, original.version) END
+    WHERE function.deleted_at IS NULL AND version.status = 'READY' AND version.retired_at IS NULL
+      AND {visible("function")}
+    ORDER BY one.id
+    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
+), {statements.PUBLISH_ACCEPTED}
+SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
+"""
+
+#: End some of those that have not ended, whose messages say which they are, and tell whoever waits. A user ends those
+#: that they asked for, and those of functions that they own.
+_CANCEL = """
+WITH doomed AS (
+    SELECT message.id FROM broker.messages AS message
+    JOIN executions ON executions.id = message.execution_id
+    JOIN functions AS function ON function.id = executions.function_id
+    WHERE message.state <> 'dead' AND {conditions}
+      AND (%(sees_all)s OR executions.caller_id = %(viewer_id)s OR %(owns)s AND function.owner_id = %(viewer_id)s)
+    ORDER BY message.id
+    LIMIT %(limit)s
+    FOR UPDATE OF message
+), dropped AS (
+    DELETE FROM broker.messages AS message USING doomed WHERE message.id = doomed.id RETURNING message.execution_id
+), cancelled AS (
+    UPDATE executions SET status = 'CANCELLED', completed_at = now()
+    FROM dropped WHERE executions.id = dropped.execution_id AND status IN ('PENDING', 'RUNNING')
+    RETURNING executions.id, waiter
+)
+SELECT (SELECT count(*) FROM dropped) AS dropped, count(*) AS cancelled,
+       count(pg_notify(waiter, json_build_object('id', id)::text)) FILTER (WHERE waiter IS NOT NULL) AS notified
+FROM cancelled
+"""
+
+
+def ended(connection: Connection, principal: Principal, wanted: Filter, *, limit: int) -> Sequence[UUID]:
+    """The oldest executions that match, that a user may see, and that have ended."""
+    where, parameters = conditions(principal, wanted)
+    statement = _ENDED.format(conditions=where)
+    return connection.exec_driver_sql(statement, parameters | {"limit": limit}).scalars().all()
+
+
+def replay(
+    connection: Connection,
+    principal: Principal,
+    replays: Replays,
+    pairs: Sequence[tuple[UUID, UUID]],
+    *,
+    queue: str,
+    priority: int,
+    payload: str,
+) -> int:
+    """Accept an execution for each pair of its id and that of the original; answers how many there were."""
+    parameters: dict[str, Any] = (
+        viewer(principal)
+        | addressed_to(queue)
+        | {
+            "ids": [one for one, _ in pairs],
+            "originals": [original for _, original in pairs],
+            "version": replays.version,
+            "is_active": replays.is_active,
+            "level": replays.priority,
+            "trigger": Trigger.REPLAY,
+            "correlation_id": replays.correlation_id,
+            "priority": priority,
+            "payload": payload,
+        }
+    )
+    return int(connection.exec_driver_sql(_REPLAY, parameters).one().accepted)
+
+
+def cancel(connection: Connection, principal: Principal, wanted: Filter, *, owns: bool, limit: int) -> tuple[int, int]:
+    """End at most so many that match; answers how many messages are gone, and how many executions have ended by it.
+    `owns`: who owns a function may end what others asked for.
+    """
+    where, parameters = conditions(principal, wanted)
+    row = connection.exec_driver_sql(
+        _CANCEL.format(conditions=where), parameters | {"owns": owns, "limit": limit}
+    ).one()
+    return row.dropped, row.cancelled
