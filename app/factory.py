@@ -25,6 +25,7 @@ from app.http.protection import protect_answers
 from app.oidc.client import clients
 from app.operations import api as operations
 from app.operations import health
+from app.operations import letter_api as letters
 from app.operations.flower import door as flower
 from app.platform import Platform
 from app.rules import with_rule
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> Flask:
     app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (accounts, credentials, audit, environments, functions, versions, executions, operations):
+    for package in (accounts, credentials, audit, environments, functions, versions, executions, operations, letters):
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     api.register_blueprint(bulk.blueprint)

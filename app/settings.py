@@ -189,6 +189,9 @@ class Settings:
     event_days: int = _setting(
         "KILN_EVENT_DAYS", "7", _whole(1, 400), "Days for which workers' and tasks' events are kept."
     )
+    dead_letter_days: int = _setting(
+        "KILN_DEAD_LETTER_DAYS", "30", _whole(1, 400), "Days for which messages that were set aside are kept."
+    )
     kept_versions: int = _setting(
         "KILN_KEPT_VERSIONS",
         "20",

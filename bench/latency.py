@@ -109,9 +109,11 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
                 running.wait(timeout=30)
 
 
-def request(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    """One JSON request."""
-    headers = {"Content-Type": "application/json"}
+def request(
+    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **more: str
+) -> dict[str, Any]:
+    """One JSON request; `more` are headers, with underscores for their hyphens."""
+    headers = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in more.items()}
     if isinstance(connection, Api):
         headers["Authorization"] = connection.authorization
     connection.request(method, path, json.dumps(body) if body is not None else None, headers)

@@ -1,7 +1,7 @@
 """`/functions/{id}/execute`, `/executions`: execute, wait, read, list, cancel, replay."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from flask.views import MethodView
 from app.accounts.guard import caller
 from app.executions import service
 from app.executions.domain import (
+    LONGEST_AHEAD,
     Batch,
     EndedAlready,
     Filter,
@@ -260,9 +261,11 @@ def _input(body: dict[str, Any]) -> str:
 
 def _terms(body: dict[str, Any]) -> dict[str, Any]:
     """What a request wants beside its inputs."""
-    seconds = body["max_age_seconds"]
+    seconds, not_before = body["max_age_seconds"], body["not_before"]
+    if not_before is not None and not_before > datetime.now(UTC) + LONGEST_AHEAD:
+        raise Problem("schedule_refused", f"An execution begins at most {LONGEST_AHEAD.days} days from now.")
     terms: dict[str, Any] = {
-        "not_before": body["not_before"],
+        "not_before": not_before,
         "max_age": None if seconds is None else timedelta(seconds=seconds),
         "correlation_id": correlation_id(),
         "key": _key(),

@@ -1,5 +1,10 @@
 """What is done to many executions at once: replay them, cancel them."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection
+
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record_alone
@@ -21,23 +26,28 @@ def replay(platform: Platform, principal: Principal, replays: Replays) -> int:
     be executed any more is left out.
     """
     principal.check_scope(Scope.EXECUTIONS_READ)
-    priority = urgency(replays.priority, is_awaited=False)
-    payload = message_of(EACH, priority=priority, correlation_id=replays.correlation_id)
-    count = 0
     with platform.database.transaction() as session:
         connection = session.connection()
         originals = bulk_queries.ended(connection, principal, replays.wanted, limit=replays.limit)
-        pairs = list(zip(sorted(new_id() for _ in originals), originals, strict=True))
-        for first in range(0, len(pairs), _AT_ONCE):
-            count += bulk_queries.replay(
-                connection,
-                principal,
-                replays,
-                pairs[first : first + _AT_ONCE],
-                queue=Queue.EXECUTE,
-                priority=priority,
-                payload=payload,
-            )
+        return replay_these(connection, principal, replays, originals)
+
+
+def replay_these(connection: Connection, principal: Principal, replays: Replays, originals: Sequence[UUID]) -> int:
+    """The same for those that are known, in the caller's transaction."""
+    priority = urgency(replays.priority, is_awaited=False)
+    payload = message_of(EACH, priority=priority, correlation_id=replays.correlation_id)
+    count = 0
+    pairs = list(zip(sorted(new_id() for _ in originals), originals, strict=True))
+    for first in range(0, len(pairs), _AT_ONCE):
+        count += bulk_queries.replay(
+            connection,
+            principal,
+            replays,
+            pairs[first : first + _AT_ONCE],
+            queue=Queue.EXECUTE,
+            priority=priority,
+            payload=payload,
+        )
     return count
 
 

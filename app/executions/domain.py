@@ -181,9 +181,9 @@ class Filter:
 class Replays:
     """Which executions are to be executed once more, and how: by a version, the active one, or their own."""
 
-    wanted: Filter
     limit: int
     correlation_id: str
+    wanted: Filter = Filter()
     version: int | None = None
     is_active: bool = False
     priority: Priority = Priority.NORMAL

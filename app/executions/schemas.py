@@ -1,10 +1,9 @@
 """Executions on the wire."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import orjson
-from marshmallow import ValidationError, fields, validate, validates, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.executions.domain import LONGEST_AHEAD, MOST_INPUTS, MOST_REPLAYS, ErrorType, Execution, Priority, Status
 from app.functions.domain import ACTIVE
@@ -51,7 +50,9 @@ class TermsSchema(WireSchema):
         metadata={"description": "Of equally urgent ones those that somebody waits for come first."},
     )
     not_before = Time(
-        load_default=None, allow_none=True, metadata={"description": "When it may begin at the earliest."}
+        load_default=None,
+        allow_none=True,
+        metadata={"description": f"When it may begin at the earliest, at most {LONGEST_AHEAD.days} days from now."},
     )
     max_age_seconds = WholeNumber(
         load_default=None,
@@ -59,12 +60,6 @@ class TermsSchema(WireSchema):
         validate=validate.Range(1, LONGEST_AHEAD.total_seconds()),
         metadata={"description": "How long it may wait for a worker, counted from `notBefore`; then it is EXPIRED."},
     )
-
-    @validates("not_before")
-    def check_not_before(self, value: datetime | None, data_key: str) -> None:
-        """What is too far away to be kept for."""
-        if value is not None and value > datetime.now(UTC) + LONGEST_AHEAD:
-            raise ValidationError(f"At most {LONGEST_AHEAD.days} days from now.")
 
 
 class ExecuteRequest(TermsSchema):

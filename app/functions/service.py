@@ -90,7 +90,7 @@ def register(
                 updated_at=now,
             )
             session.add(function)
-            version = _add_version(session, function, code, correlation_id)
+            version = add_version(session, function, code, correlation_id)
             record(session, principal.actor, Act("function.create", function.id, after=_state(function)))
             return function, version
     except IntegrityError as error:
@@ -130,7 +130,7 @@ def change(
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
             if code is not None and (code.language, code.source) != (latest.language, latest.source):
-                latest = _add_version(session, function, code, correlation_id)
+                latest = add_version(session, function, code, correlation_id)
             old, new = changed(before, _state(function))
             if new:
                 function.revision += 1
@@ -230,7 +230,8 @@ def to_change(
     return function, latest
 
 
-def _add_version(session: Session, function: Function, code: Code, correlation_id: str) -> Version:
+def add_version(session: Session, function: Function, code: Code, correlation_id: str) -> Version:
+    """Give a locked function another version, and have it compiled when the transaction commits."""
     function.latest_version += 1
     version = Version(
         function_id=function.id,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record
@@ -10,7 +12,7 @@ from app.functions import queries, version_queries
 from app.functions.diffs import diff
 from app.functions.domain import NoSuchVersion, Verification, VersionNotReady, VersionStatus
 from app.functions.models import Function, Version
-from app.functions.service import check_ownership, enqueue_work, to_change, visible
+from app.functions.service import Code, add_version, check_ownership, enqueue_work, to_change, visible
 from app.identity import new_id
 from app.platform import Platform
 from app.queue import Task
@@ -81,22 +83,43 @@ def verify(platform: Platform, principal: Principal, function_id: UUID, number: 
     Where one is underway already, that is the one.
     """
     with platform.database.transaction() as session:
-        check_ownership(platform, principal, visible(session, principal, function_id))
-        found = version_queries.lock(session, function_id, number)
-        if found is None:
-            raise NoSuchVersion
-        if found.status != VersionStatus.READY:
-            raise VersionNotReady(found.status)
-        underway = found.verification_id
-        if (
-            underway is not None
-            and found.verification == Verification.PENDING
-            and version_queries.is_underway(session, function_id, underway)
-        ):
-            return underway
-        found.verification, found.verification_id = Verification.PENDING, new_id()
-        found.verified_at = found.verification_reason = found.rebuilt = None
-        ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
-        enqueue_work(session, Task.VERIFY, function_id, ids, correlation_id)
-        record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
-        return found.verification_id
+        return verify_again(platform, session, principal, function_id, number, correlation_id=correlation_id)
+
+
+def verify_again(
+    platform: Platform, session: Session, principal: Principal, function_id: UUID, number: int, *, correlation_id: str
+) -> UUID:
+    """The same in the caller's transaction."""
+    check_ownership(platform, principal, visible(session, principal, function_id))
+    found = version_queries.lock(session, function_id, number)
+    if found is None:
+        raise NoSuchVersion
+    if found.status != VersionStatus.READY:
+        raise VersionNotReady(found.status)
+    underway = found.verification_id
+    if (
+        underway is not None
+        and found.verification == Verification.PENDING
+        and version_queries.is_underway(session, function_id, underway)
+    ):
+        return underway
+    found.verification, found.verification_id = Verification.PENDING, new_id()
+    found.verified_at = found.verification_reason = found.rebuilt = None
+    ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
+    enqueue_work(session, Task.VERIFY, function_id, ids, correlation_id)
+    record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
+    return found.verification_id
+
+
+def build_again(
+    platform: Platform, session: Session, principal: Principal, function_id: UUID, number: int, *, correlation_id: str
+) -> Version:
+    """Have the source of a version compiled as a new one, in the caller's transaction: versions do not change."""
+    function, _ = to_change(platform, session, principal, function_id, if_match=None)
+    found = version_queries.lock(session, function_id, number)
+    if found is None:
+        raise NoSuchVersion
+    made = add_version(session, function, Code(found.language, found.source), correlation_id)
+    function.revision += 1
+    function.updated_at = queries.now(session)
+    return made

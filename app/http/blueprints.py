@@ -28,6 +28,9 @@ LABEL = "[a-z][a-z0-9-]{0,62}"
 #: The largest that a column of numbers holds.
 LARGEST_NUMBER = 2**31 - 1
 
+#: The same of long numbers.
+LARGEST_LONG = 2**63 - 1
+
 
 class IdConverter(BaseConverter):
     """`<id:function_id>` in a route: a malformed id is an address that nothing has, whatever the method."""
@@ -55,6 +58,15 @@ class NumberConverter(IntegerConverter):
 
     def __init__(self, url_map: Map) -> None:
         super().__init__(url_map, max=LARGEST_NUMBER)
+
+
+class LongConverter(IntegerConverter):
+    """`<long:id>` in a route: an id that the database counts."""
+
+    regex = "[1-9][0-9]{0,18}"
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=LARGEST_LONG)
 
 
 class LabelConverter(BaseConverter):
@@ -128,7 +140,12 @@ class ResourceBlueprint(Blueprint):  # type: ignore[misc]
 
 def document(app: Flask) -> ProblemApi:
     """Add `/openapi.json` and `/docs` to the application."""
-    app.url_map.converters |= {"id": IdConverter, "number": NumberConverter, "label": LabelConverter}
+    app.url_map.converters |= {
+        "id": IdConverter,
+        "number": NumberConverter,
+        "long": LongConverter,
+        "label": LabelConverter,
+    }
     app.config.update(
         API_TITLE="Kiln",
         API_VERSION="1",
@@ -155,6 +172,7 @@ def document(app: Flask) -> ProblemApi:
     page = "api-docs.openapi_swagger_ui"
     app.view_functions[page] = with_rule(app.view_functions[page], is_page=True)
     api.register_converter(NumberConverter, lambda _converter: described)
+    api.register_converter(LongConverter, lambda _converter: described | {"maximum": LARGEST_LONG})
     api.register_converter(LabelConverter, lambda _converter: {"type": "string", "pattern": f"^{LABEL}$"})
     api.register_converter(IdConverter, lambda _converter: {"type": "string", "format": "uuid"})
     return api

@@ -14,6 +14,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 _VERSION = b"\x01"
 
+_LARGEST_ID = 2**63 - 1
+
 #: What a cursor looks like: 17 bytes, the first of them the version, in base64 without padding.
 PATTERN = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$"
 
@@ -32,6 +34,11 @@ def decode(cursor: str) -> UUID:
     if len(raw) != 17 or raw[:1] != _VERSION or encode(UUID(bytes=raw[1:])) != cursor:
         raise Problem("malformed_cursor", "Use the nextCursor of the page before as it is.")
     return UUID(bytes=raw[1:])
+
+
+def number_of(cursor: UUID | None) -> int | None:
+    """The place that a cursor stands for where ids are numbers; one that was tampered with is the end."""
+    return None if cursor is None else min(cursor.int, _LARGEST_ID)
 
 
 class PageQuery(Schema):

@@ -47,6 +47,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "misdirected_request": (421, "The request is meant for another server"),
     "validation_error": (422, "The request does not fit the schema"),
     "unknown_reference": (422, "The request names something that does not exist"),
+    "schedule_refused": (422, "The execution cannot begin then"),
     "idempotency_mismatch": (422, "The key was sent with another request"),
     "password_refused": (422, "The password does not protect an account"),
     "wrong_password": (422, "The current password is another one"),

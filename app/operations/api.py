@@ -6,7 +6,7 @@ from uuid import UUID
 from flask.views import MethodView
 
 from app.http.blueprints import ResourceBlueprint, platform
-from app.http.cursors import PageQuery, paged
+from app.http.cursors import PageQuery, number_of, paged
 from app.operations import service
 from app.operations.domain import EventFilter
 from app.operations.schemas import EventPage, EventQuery, MessagePage, QueuePage, WorkerPage
@@ -14,8 +14,6 @@ from app.operations.service import UnknownQueue
 from app.rules import Role, Scope, rule
 
 blueprint = ResourceBlueprint("operations", __name__, description="For operators.")
-
-_LARGEST_ID = 2**63 - 1
 
 #: What the errors of this package are on the wire.
 PROBLEMS = {UnknownQueue: "not_found"}
@@ -58,7 +56,7 @@ class Events(MethodView):
         )
 
         def fetch(before: UUID | None, limit: int) -> list[dict[str, Any]]:
-            return service.events(platform(), wanted, before=_number(before), limit=limit)
+            return service.events(platform(), wanted, before=number_of(before), limit=limit)
 
         return paged(fetch, query, lambda row: UUID(int=row["id"]))
 
@@ -74,11 +72,6 @@ class Messages(MethodView):
         """List the messages of a queue, oldest first: whose they are, how old, in whose hands."""
 
         def fetch(after: UUID | None, limit: int) -> list[dict[str, Any]]:
-            return service.messages(platform(), name, after=_number(after), limit=limit)
+            return service.messages(platform(), name, after=number_of(after), limit=limit)
 
         return paged(fetch, query, lambda row: UUID(int=row["id"]))
-
-
-def _number(cursor: UUID | None) -> int | None:
-    """The place that a cursor stands for; one that was tampered with is the end."""
-    return None if cursor is None else min(cursor.int, _LARGEST_ID)

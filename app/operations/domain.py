@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,19 @@ class EventFilter:
     task_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters; what is None does not matter."""
+
+    queue: str | None = None
+    reason: str | None = None
+    function_id: UUID | None = None
+
+
+class UnknownLetter(Exception):
+    """There is no such dead letter."""
 
 
 class JailStatus(StrEnum):

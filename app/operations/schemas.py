@@ -91,4 +91,55 @@ class MessageRead(WireSchema):
     leased_until = Time(required=True, allow_none=True)
 
 
+class LetterItem(WireSchema):
+    """A dead letter in a list."""
+
+    id = fields.Integer(required=True)
+    queue = fields.String(required=True)
+    reason = fields.String(required=True, metadata={"description": "`worker_lost`, `requeued`, `undecodable`, …"})
+    task = fields.String(required=True, allow_none=True)
+    function_id = fields.UUID(required=True, allow_none=True)
+    execution_id = fields.UUID(required=True, allow_none=True)
+    correlation_id = fields.String(required=True, allow_none=True)
+    priority = fields.Integer(required=True)
+    attempts = fields.Integer(required=True, attribute="deliveries")
+    losses = fields.Integer(required=True)
+    requeues = fields.Integer(required=True)
+    enqueued_at = Time(required=True)
+    died_at = Time(required=True)
+
+
+class LetterRead(LetterItem):
+    """A dead letter."""
+
+    payload = fields.String(required=True, metadata={"description": "The message as it was kept, JSON text."})
+
+
+LetterPage = page_of(LetterItem, "LetterPage")
+
+
+class LetterQuery(WireSchema):
+    """Which dead letters; every member narrows it."""
+
+    queue = Plain()
+    reason = Plain()
+    function_id = fields.UUID()
+
+
+class LetterPageQuery(PageQuery, LetterQuery):
+    """A page of them."""
+
+
+class RedriveRequest(WireSchema):
+    """Which dead letters to redrive."""
+
+    filter = fields.Nested(LetterQuery, load_default=dict)
+
+
+class LetterCount(WireSchema):
+    """How many there were."""
+
+    count = fields.Integer(required=True)
+
+
 MessagePage = page_of(MessageRead, "MessagePage")

@@ -22,7 +22,7 @@ from app.audit import service as audit
 from app.executions import submission_queries as submissions
 from app.functions import version_queries as versions
 from app.logs import configure_logs, log_context
-from app.operations import queries
+from app.operations import letter_queries, queries
 from app.platform import Platform
 from app.settings import Settings, load_settings
 
@@ -70,6 +70,13 @@ def forget_keys(connection: Connection, _settings: Settings) -> None:
         pass
 
 
+def forget_letters(connection: Connection, settings: Settings) -> None:
+    """Dead letters that nobody wanted for long."""
+    forgotten = letter_queries.delete_old(connection, days=settings.dead_letter_days)
+    if forgotten:
+        log.warning("dead_letters.forgotten", count=forgotten)
+
+
 def purge_deleted(connection: Connection, _settings: Settings) -> None:
     """What deleted functions left behind."""
     while queries.purge_executions(connection, limit=PURGE_BATCH):
@@ -108,6 +115,7 @@ CHORES = (
     Chore("audit", 3600, keep_audit),
     Chore("credentials", 60, forget_ended),
     Chore("keys", 60, forget_keys),
+    Chore("dead letters", 3600, forget_letters),
     Chore("purge", 60, purge_deleted),
     Chore("versions", 60, retire_versions),
 )

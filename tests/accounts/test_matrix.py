@@ -45,7 +45,7 @@ class Row:
     is_silent: bool = False
     """What is asked here changes nothing, so that the audit has nothing of it."""
     is_absent: bool = False
-    """It names a provider, of which there are none in these settings."""
+    """It names a provider, of which there are none in these settings, or a dead letter, of which there are none."""
 
     @property
     def of_shared(self) -> bool:
@@ -172,6 +172,12 @@ ROWS: Final[dict[str, Row]] = {
     "PATCH /environments/<id:environment_id>/entries": Row(
         Scope.ENVIRONMENTS_WRITE, admin=True, of_environment=True, body={"set": [{"key": "KEY", "value": "x"}]}
     ),
+    "GET /operations/dead-letters": Row(Scope.OPERATIONS_READ, admin=True),
+    "DELETE /operations/dead-letters": Row(Scope.OPERATIONS_WRITE, admin=True, is_silent=True),
+    "POST /operations/dead-letters/redrive": Row(Scope.OPERATIONS_WRITE, admin=True, body={}, is_silent=True),
+    "GET /operations/dead-letters/<long:letter_id>": Row(Scope.OPERATIONS_READ, admin=True, is_absent=True),
+    "DELETE /operations/dead-letters/<long:letter_id>": Row(Scope.OPERATIONS_WRITE, admin=True, is_absent=True),
+    "POST /operations/dead-letters/<long:letter_id>/redrive": Row(Scope.OPERATIONS_WRITE, admin=True, is_absent=True),
     "GET /operations/queues": Row(Scope.OPERATIONS_READ, admin=True),
     "GET /operations/workers": Row(Scope.OPERATIONS_READ, admin=True),
     "GET /operations/events": Row(Scope.OPERATIONS_READ, admin=True),
@@ -430,6 +436,7 @@ def filled(row: Row, method: str, path: str, cast: Cast, asker: Asker, of: str) 
     path = (
         path.replace("<number:number>", "1")
         .replace("<label:name>", "live")
+        .replace("<long:letter_id>", "1")
         .replace("<string:name>", "execute")
         .replace("<string:provider>", "acme")
         .replace("<path:page>", "tasks")

@@ -18,7 +18,14 @@ from tests.accounts.world import World
 from tests.api.answers import registered_ready
 from tests.workbench import Workbench
 
-BEYOND_THE_SCHEMA = {"unknown_reference", "password_refused", "wrong_password", "expiry_refused", "entry_refused"}
+BEYOND_THE_SCHEMA = {
+    "schedule_refused",
+    "unknown_reference",
+    "password_refused",
+    "wrong_password",
+    "expiry_refused",
+    "entry_refused",
+}
 
 
 def operations() -> list[tuple[str, str]]:
