@@ -181,7 +181,7 @@ class ApiKeys(MethodView):
             expires_at=body.get("expires_at"),
         )
         location = url_for("credentials.OneApiKey", key_id=key.id)
-        return as_key(key) | {"key": text}, 201, {"Location": location, "Cache-Control": "no-store"}
+        return as_key(key) | {"key": text}, 201, {"Location": location}
 
 
 @blueprint.route("/api-keys/<id:key_id>")
@@ -211,7 +211,7 @@ class RotatedApiKey(MethodView):
     def post(self, body: dict[str, Any], key_id: UUID) -> Any:
         """Give a key of one's own another text; the old one is good for `overlapSeconds` more."""
         key, text = credentials.rotate_key(platform(), caller(), key_id, overlap_seconds=body["overlap_seconds"])
-        return as_key(key) | {"key": text}, 200, {"Cache-Control": "no-store"}
+        return as_key(key) | {"key": text}
 
 
 def _whose(query: dict[str, Any]) -> UUID:

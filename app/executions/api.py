@@ -70,6 +70,8 @@ _KEY = re.compile(rf"[\x20-\x7e]{{1,{_LONGEST_KEY}}}")
 #: When a client that was answered 202 had better ask again.
 RETRY_AFTER_SECONDS = 1
 
+_ACCEPTED = "Accepted; the end was not awaited, or did not come in time."
+
 
 def waiters() -> Waiters:
     """Everybody in this process who waits for an execution."""
@@ -84,9 +86,7 @@ class Execute(MethodView):
     @rule(Scope.FUNCTIONS_EXECUTE, action="function.execute")
     @blueprint.arguments(ExecuteRequest)
     @blueprint.response(200, ExecutionRead)
-    @blueprint.alt_response(
-        202, schema=ExecutionRead, description="Accepted; the end was not awaited, or did not come in time."
-    )
+    @blueprint.alt_response(202, schema=ExecutionRead, description=_ACCEPTED)
     def post(self, body: dict[str, Any], function_id: UUID) -> Any:
         """Execute a function and wait for its end, or not: `Prefer: wait=N`, `Prefer: respond-async`."""
         return _execute(Submission(id=new_id(), function_id=function_id, input=_input(body), **_terms(body)))
@@ -186,9 +186,7 @@ class Replay(MethodView):
     @rule(Scope.FUNCTIONS_EXECUTE, action="execution.replay")
     @blueprint.arguments(ReplayRequest)
     @blueprint.response(200, ExecutionRead)
-    @blueprint.alt_response(
-        202, schema=ExecutionRead, description="Accepted; the end was not awaited, or did not come in time."
-    )
+    @blueprint.alt_response(202, schema=ExecutionRead, description=_ACCEPTED)
     def post(self, body: dict[str, Any], execution_id: UUID) -> Any:
         """Execute once more what was executed, with the same input and version or with others, and wait for its end, or
         not: as in `execute`.
@@ -203,9 +201,7 @@ class Verify(MethodView):
 
     @rule(Scope.FUNCTIONS_WRITE, action="version.verify")
     @blueprint.response(200, VersionRead)
-    @blueprint.alt_response(
-        202, schema=VersionRead, description="Accepted; the end was not awaited, or did not come in time."
-    )
+    @blueprint.alt_response(202, schema=VersionRead, description=_ACCEPTED)
     def post(self, function_id: UUID, number: int) -> Any:
         """Have a version built again from its source, compare the digests and record the answer: `Prefer: wait=N`,
         `Prefer: respond-async`.

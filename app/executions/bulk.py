@@ -52,8 +52,8 @@ def replay_these(connection: Connection, principal: Principal, replays: Replays,
 
 
 def cancel(platform: Platform, principal: Principal, wanted: Filter) -> int:
-    """End all that match, that have not ended, and that the caller may cancel; answers how many. Some thousands at a
-    time, so that nobody waits long for a row; what comes meanwhile may be among them.
+    """End all that match, that have not ended, and that the caller may cancel; answers how many. A thousand at a time,
+    so that nobody waits long for a row; what comes meanwhile may be among them.
     """
     count, gone = 0, 1
     while gone:

@@ -8,10 +8,11 @@ from flask.views import MethodView
 from app.accounts.guard import caller
 from app.executions import bulk
 from app.executions.domain import Filter, Replays
-from app.executions.schemas import BulkCancelRequest, BulkReplayRequest, Count
+from app.executions.schemas import BulkCancelRequest, BulkReplayRequest
 from app.functions.domain import ACTIVE
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.correlation import correlation_id
+from app.http.wire import Count
 from app.rules import Scope, rule
 
 blueprint = ResourceBlueprint("bulk", __name__, description="Executions, many at once.")

@@ -221,12 +221,6 @@ class BulkReplayRequest(WireSchema):
     priority = fields.Enum(Priority, by_value=True, load_default=Priority.NORMAL)
 
 
-class Count(WireSchema):
-    """How many there were."""
-
-    count = fields.Integer(required=True)
-
-
 class WaitQuery(WireSchema):
     """How long a read may wait for the end."""
 

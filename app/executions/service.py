@@ -95,14 +95,11 @@ def submit_and_wait(
     wait already. Raises `KeyInProgress` where it was accepted before and has not ended.
     """
     with waiters.expect(submission.id) as waiting:
-        if waiting is None:
-            return submit(platform, principal, submission)
-        execution = submit(platform, principal, replace(submission, waiter=waiters.channel))
-        if execution.id != submission.id:
-            if not execution.is_final:
-                raise KeyInProgress(execution.id)
-            return execution
-        if not waiting.wait(seconds):
+        awaited = submission if waiting is None else replace(submission, waiter=waiters.channel)
+        execution = submit(platform, principal, awaited)
+        if execution.id != submission.id and not execution.is_final:
+            raise KeyInProgress(execution.id)
+        if waiting is None or execution.is_final or not waiting.wait(seconds):
             return execution
         if waiting.result is not None:
             return _ended(execution, waiting.result)

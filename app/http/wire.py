@@ -28,6 +28,12 @@ class WireSchema(Schema):
         field_obj.data_key = field_obj.data_key or head + "".join(part.capitalize() for part in rest)
 
 
+class Count(WireSchema):
+    """How many there were."""
+
+    count = fields.Integer(required=True)
+
+
 def page_of(item: type[Schema], name: str) -> type[Schema]:
     """The schema of a page of these, by its name in the document; the cursor is null where no page follows."""
     members: dict[str, fields.Field[Any]] = {

@@ -9,9 +9,10 @@ from app.accounts.guard import caller
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.correlation import correlation_id
 from app.http.cursors import number_of, paged
+from app.http.wire import Count
 from app.operations import letters
 from app.operations.domain import LetterFilter, UnknownLetter
-from app.operations.schemas import LetterCount, LetterPage, LetterPageQuery, LetterQuery, LetterRead, RedriveRequest
+from app.operations.schemas import LetterPage, LetterPageQuery, LetterQuery, LetterRead, RedriveRequest
 from app.rules import Role, Scope, rule
 
 blueprint = ResourceBlueprint("letters", __name__, description="Messages that were set aside.")
@@ -37,7 +38,7 @@ class Letters(MethodView):
 
     @rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="dead_letter.delete")
     @blueprint.arguments(LetterQuery, location="query")
-    @blueprint.response(200, LetterCount)
+    @blueprint.response(200, Count)
     def delete(self, query: dict[str, Any]) -> dict[str, Any]:
         """Remove dead letters for good: all, or those that match."""
         return {"count": letters.delete(platform(), caller(), _filter(query))}
@@ -49,7 +50,7 @@ class RedriveMany(MethodView):
 
     @rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="dead_letter.redrive")
     @blueprint.arguments(RedriveRequest)
-    @blueprint.response(202, LetterCount)
+    @blueprint.response(202, Count)
     def post(self, body: dict[str, Any]) -> Any:
         """Redrive the newest 1,000, or of those that match: executions are replayed, versions built again. What cannot
         begin anew stays.
@@ -81,7 +82,7 @@ class Redrive(MethodView):
     """The act of giving one another chance."""
 
     @rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="dead_letter.redrive")
-    @blueprint.response(202, LetterCount)
+    @blueprint.response(202, Count)
     def post(self, letter_id: int) -> Any:
         """Redrive a dead letter; the count is 0 where it cannot begin anew."""
         redriven = letters.redrive_one(platform(), caller(), letter_id, correlation_id=correlation_id())

@@ -136,10 +136,4 @@ class RedriveRequest(WireSchema):
     filter = fields.Nested(LetterQuery, load_default=dict)
 
 
-class LetterCount(WireSchema):
-    """How many there were."""
-
-    count = fields.Integer(required=True)
-
-
 MessagePage = page_of(MessageRead, "MessagePage")

@@ -57,6 +57,12 @@ def test_while_it_is_executed_who_waits_is_told_so_and_who_does_not_is_answered_
     assert client.post(f"{url}/execute", json={}, headers=NAMED).status_code == 200
 
 
+def test_where_too_many_wait_already_it_is_answered_the_same(client: FlaskClient, app: Flask, url: str) -> None:
+    client.post(f"{url}/execute", json={}, headers=NAMED | ASYNC)
+    app.extensions["kiln.waiters"].let_go()
+    assert_problem(client.post(f"{url}/execute", json={}, headers=NAMED), "idempotency_in_progress")
+
+
 def test_another_request_by_the_same_name_is_refused(client: FlaskClient, url: str, workbench: Workbench) -> None:
     other = registered_ready(client, workbench, name="other")["id"]
     client.post(f"{url}/execute", json={"input": 1}, headers=NAMED | ASYNC)
