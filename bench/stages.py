@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.broker.channel import Channel
-from app.executions import queries, running, service
+from app.executions import queries, running, service, submission_queries
 from app.executions.waiting import Waiters
 
 _STAMPS = os.open(os.environ["BENCH_STAMPS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -55,7 +55,7 @@ def stamp_claims() -> None:
 
 
 wrap(service, "submit_and_wait", lambda _p, _u, _w, submission, **_: submission.id, "seen", "answered")
-wrap(queries, "submit", lambda _c, _u, submission, **_: submission.id, "submit", "submitted")
+wrap(submission_queries, "submit", lambda _c, _u, submission, **_: submission.id, "submit", "submitted")
 wrap(running, "execute", lambda _p, _m, _k, claimed: claimed.execution_id, "in_child", None)
 wrap(queries, "finish", lambda _c, _d, execution_id, _e: execution_id, "finish", "finished")
 wrap(Waiters, "_resolve", lambda _self, execution_id, _result: execution_id, "heard", None)

@@ -10,7 +10,7 @@ from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
 from app.broker import addressed_to, statements
 from app.executions.domain import Filter, Replays, Trigger
-from app.executions.queries import conditions
+from app.executions.history_queries import conditions
 from app.executions.submission_queries import EACH
 
 #: Of these the ones that have ended, the oldest first.

@@ -11,7 +11,7 @@ from uuid import UUID
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record_alone
-from app.executions import queries, submission_queries
+from app.executions import history_queries, queries, submission_queries
 from app.executions.domain import (
     Attempt,
     Batch,
@@ -129,7 +129,7 @@ def replay(
 def read(platform: Platform, principal: Principal, execution_id: UUID) -> Execution:
     """One execution; raises `UnknownExecution`, also for one of a function that the caller may not see."""
     with platform.database.statement() as connection:
-        execution = queries.find_visible(connection, principal, execution_id)
+        execution = history_queries.find_visible(connection, principal, execution_id)
     if execution is None:
         raise UnknownExecution
     return execution
@@ -138,7 +138,7 @@ def read(platform: Platform, principal: Principal, execution_id: UUID) -> Execut
 def even_hidden(platform: Platform, execution_id: UUID) -> Execution | None:
     """One execution for our own programs, from whom nothing is hidden."""
     with platform.database.statement() as connection:
-        return queries.find(connection, execution_id)
+        return history_queries.find(connection, execution_id)
 
 
 def read_when_ended(
@@ -157,7 +157,7 @@ def read_when_ended(
 def attempts(platform: Platform, principal: Principal, execution_id: UUID) -> list[Attempt]:
     """The attempts at an execution, the first one first; raises `UnknownExecution`."""
     with platform.database.statement() as connection:
-        found = queries.attempts_of(connection, principal, execution_id)
+        found = history_queries.attempts_of(connection, principal, execution_id)
     if found is None:
         raise UnknownExecution
     return found
@@ -193,7 +193,7 @@ def page(
     if wanted.function_id is not None:
         functions.check_visible(platform, principal, wanted.function_id)
     with platform.database.statement() as connection:
-        return queries.page(connection, principal, wanted, before=before, limit=limit)
+        return history_queries.page(connection, principal, wanted, before=before, limit=limit)
 
 
 def delete_function(platform: Platform, principal: Principal, function_id: UUID, *, if_match: str | None) -> None:

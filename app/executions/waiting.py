@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database
-from app.executions import queries
+from app.executions import history_queries, queries
 
 log = structlog.get_logger()
 
@@ -142,7 +142,7 @@ class Waiters:
             waiting = list(self._waiting)
         if waiting:
             with self._database.statement() as connection:
-                ended = queries.ended(connection, waiting)
+                ended = history_queries.ended(connection, waiting)
             for execution_id in ended:
                 self._resolve(execution_id, None)
 

@@ -28,8 +28,8 @@ from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
 from app.broker.pump import Pump
+from app.executions import history_queries, submission_queries
 from app.executions import queries as executions
-from app.executions import submission_queries
 from app.executions.domain import Finish, Key, Status, Submission
 from app.executions.queries import Claimed
 from app.functions import queries as functions
@@ -251,13 +251,15 @@ CASES = [
     Case("SUBMIT, with a key", submit(key=Key("k", b"")), {"pk_functions", "pk_versions"}),
     Case("SUBMIT, by an alias", submit(alias="live"), {"pk_functions", "pk_versions"}),
     Case("AGAIN", again, {PRIMARY, "_pkey"}),
-    Case("ATTEMPTS", lambda w: executions.attempts_of(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
+    Case(
+        "ATTEMPTS", lambda w: history_queries.attempts_of(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}
+    ),
     Case("FINISH_GROUP", finish_group, {READY, PRIMARY, "_pkey"}),
     Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
     Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
     Case("CANCEL_ALL", lambda w: executions.cancel_all(w.database, FUNCTION), {"_function_id_id_idx"}),
-    Case("FIND", lambda w: executions.find_visible(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
-    Case("ENDED", lambda w: executions.ended(w.database, [w.execution]), {"_pkey"}),
+    Case("FIND", lambda w: history_queries.find_visible(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
+    Case("ENDED", lambda w: history_queries.ended(w.database, [w.execution]), {"_pkey"}),
     Case("INPUT", lambda w: executions.input_of(w.database, w.execution), {"_pkey"}),
     Case(
         "QUEUES",

@@ -5,7 +5,7 @@ from uuid import uuid4
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from app.executions import queries
+from app.executions import history_queries, queries
 from app.platform import Platform
 from app.tables import metadata
 
@@ -22,7 +22,9 @@ def test_the_migrations_make_what_the_models_say(platform: Platform) -> None:
 
 def test_one_execution_is_found_in_one_partition_by_its_key(platform: Platform) -> None:
     with platform.database.engine.connect() as connection:
-        text = str(connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + queries.FIND, {"id": uuid4()}).scalar_one())
+        text = str(
+            connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + history_queries.FIND, {"id": uuid4()}).scalar_one()
+        )
     assert text.count("'Relation Name': 'executions_") == 1
 
 
@@ -38,7 +40,7 @@ def test_a_group_is_settled_and_taken_along_by_indexes(platform: Platform) -> No
 
 
 def test_the_history_of_a_function_is_read_by_its_index(platform: Platform) -> None:
-    history = f"SELECT {queries.LISTED} FROM executions WHERE function_id = %(id)s ORDER BY id DESC LIMIT 51"  # noqa: S608
+    history = f"SELECT {history_queries.LISTED} FROM executions WHERE function_id = %(id)s ORDER BY id DESC LIMIT 51"  # noqa: S608
     statement = "EXPLAIN (FORMAT JSON) " + history
     with platform.database.engine.connect() as connection:
         connection.exec_driver_sql("SET enable_seqscan = off")
