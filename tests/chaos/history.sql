@@ -1,4 +1,5 @@
 -- A witness in the test's database: it writes down every change of an execution's status or attempts, and refuses none.
+-- An attempt that was given back unbegun is `returned`, and counts as none.
 CREATE SCHEMA chaos;
 
 CREATE TABLE chaos.history (
@@ -8,14 +9,16 @@ CREATE TABLE chaos.history (
     was          text,
     status       text NOT NULL,
     attempts     integer NOT NULL,
+    returned     boolean NOT NULL,
     by           text NOT NULL DEFAULT current_setting('application_name')
 );
 CREATE INDEX ON chaos.history (execution_id, id);
 
 CREATE FUNCTION chaos.witness() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos.history (execution_id, was, status, attempts)
-    VALUES (NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END, NEW.status, NEW.attempts);
+    INSERT INTO chaos.history (execution_id, was, status, attempts, returned)
+    VALUES (NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END, NEW.status, NEW.attempts,
+            CASE WHEN TG_OP = 'UPDATE' THEN NEW.attempts < OLD.attempts ELSE false END);
     RETURN NULL;
 END $$;
 
