@@ -22,6 +22,7 @@ from app.http.correlation import correlate_requests
 from app.http.origins import refuse_foreigners
 from app.http.problems import answer_as, answer_with_problems
 from app.http.protection import protect_answers
+from app.limits import api as limits
 from app.oidc.client import clients
 from app.operations import api as operations
 from app.operations import health
@@ -63,7 +64,19 @@ def create_app(settings: Settings) -> Flask:
     app.view_functions["console.static"] = with_rule(app.view_functions["console.static"], is_open=True)
     app.register_blueprint(flower.blueprint)
     answer_as(app, flower.PROBLEMS)
-    for package in (accounts, credentials, audit, environments, functions, versions, executions, operations, letters):
+    packages = (
+        accounts,
+        credentials,
+        audit,
+        environments,
+        functions,
+        versions,
+        limits,
+        executions,
+        operations,
+        letters,
+    )
+    for package in packages:
         api.register_blueprint(package.blueprint)
         answer_as(app, package.PROBLEMS)
     api.register_blueprint(bulk.blueprint)

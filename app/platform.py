@@ -1,18 +1,27 @@
 """What one process works with. Made by `wsgi.py`, `worker.py` and the command line; handed to every service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
+from app.broker import Heads
+from app.counting import Counts
 from app.database import Database
 from app.settings import Settings
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Settings and the database."""
+    """Settings, the database, and what a process has learned of it."""
 
     settings: Settings
     database: Database
+    heads: Heads = field(default_factory=Heads)
+    """Where the queues begin."""
+    counts: Counts = field(default_factory=Counts)
+    """How much waits."""
+    limited: set[UUID] = field(default_factory=set)
+    """Functions that are known to have had limits: the statement that looks for those is asked first."""
 
     @classmethod
     def of(cls, settings: Settings, *, process: str) -> "Platform":

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import orjson
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from app.broker import Delivery, addressed_to, register_transport, release, statements
+from app.broker import Delivery, Place, addressed_to, register_transport, release, statements
 from app.broker.bootsteps import add_bootsteps
 from app.broker.delivery import SETTLED_BY_TASK
 
@@ -83,10 +84,9 @@ def message(
     return orjson.dumps(payload).decode()
 
 
-def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, priority: int = BACKGROUND) -> None:
+def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, place: Place) -> None:
     """Write a message through the caller's transaction, whose commit wakes the consumers."""
-    parameters = addressed_to(queue) | {
-        "priority": priority,
+    parameters = addressed_to(queue, place) | {
         "delay": timedelta(0),
         "ttl": None,
         "undeclared_ttl": None,
@@ -95,6 +95,12 @@ def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, p
         "payload": payload,
     }
     session.connection().exec_driver_sql(statements.PUBLISH, parameters)
+
+
+def set_places(session: Session, function_id: UUID, places: int | None) -> None:
+    """How many messages of a function may be under way at a time, of those that are gated; none for any number."""
+    statement = statements.OPEN_GATE if places is None else statements.SET_GATE
+    session.connection().exec_driver_sql(statement, {"function_id": function_id, "places": places})
 
 
 def settle(session: Session, delivery: Delivery) -> bool:

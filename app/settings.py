@@ -183,6 +183,30 @@ class Settings:
     max_log_bytes: int = _setting(
         "KILN_MAX_LOG_BYTES", "65536", _whole(0, 1 << 20), "Logs kept of an execution; the rest is cut."
     )
+    user_executions_per_minute: int = _setting(
+        "KILN_USER_EXECUTIONS_PER_MINUTE",
+        "0",
+        _whole(0, 1_000_000),
+        "How often a user may have something executed, a sixth of it at once; 0 for as often as they like.",
+    )
+    key_executions_per_minute: int = _setting(
+        "KILN_KEY_EXECUTIONS_PER_MINUTE",
+        "0",
+        _whole(0, 1_000_000),
+        "The same for an API key that says nothing else.",
+    )
+    user_concurrency: int = _setting(
+        "KILN_USER_CONCURRENCY",
+        "0",
+        _whole(0, 100_000),
+        "Executions of a user that may be under way at a time, the others wait; 0 for any number.",
+    )
+    user_queue: int = _setting(
+        "KILN_USER_QUEUE", "200000", _whole(1, 10_000_000), "Executions of a user that may wait; more are refused."
+    )
+    queue: int = _setting(
+        "KILN_QUEUE", "1000000", _whole(1, 10_000_000), "Executions that may wait, whoever's they are."
+    )
     native_cache_mb: int = _setting(
         "KILN_NATIVE_CACHE_MB", "2048", _whole(64, 1 << 20), "Native code that a machine keeps on disk in `KILN_HOME`."
     )

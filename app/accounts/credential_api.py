@@ -178,6 +178,7 @@ class ApiKeys(MethodView):
             caller(),
             name=body["name"],
             scopes=body.get("scopes"),
+            executions_per_minute=body.get("executions_per_minute"),
             expires_at=body.get("expires_at"),
         )
         location = url_for("credentials.OneApiKey", key_id=key.id)

@@ -21,7 +21,7 @@ from app.rules import Scope
 AUTHENTICATE = """
 SELECT token.session_id, token.api_key_id, token.replaced_until IS NOT NULL AS is_replaced, session.is_to_rotate,
        coalesce(session.last_seen_at, key.last_used_at) < now() - interval '1 minute' IS NOT FALSE AS is_to_touch,
-       key.scopes, "user".id, "user".email, "user".name, "user".role,
+       key.scopes, key.executions_per_minute, "user".id, "user".email, "user".name, "user".role,
        ARRAY(SELECT group_id FROM memberships WHERE user_id = "user".id) AS groups
 FROM tokens AS token
 LEFT JOIN sessions AS session ON session.id = token.session_id
@@ -99,6 +99,7 @@ class Found:
     is_to_rotate: bool | None
     is_to_touch: bool
     scopes: list[str] | None
+    executions_per_minute: int | None
     user_id: UUID
     email: str
     name: str
@@ -224,7 +225,14 @@ def api_keys(session: Session, user_id: UUID, *, before: UUID | None, limit: int
 
 
 def add_key(
-    session: Session, user_id: UUID, text: str, *, name: str, scopes: Collection[Scope], expires_at: datetime
+    session: Session,
+    user_id: UUID,
+    text: str,
+    *,
+    name: str,
+    scopes: Collection[Scope],
+    expires_at: datetime,
+    executions_per_minute: int | None = None,
 ) -> ApiKey:
     """Write a key, and the digest of its text."""
     key = ApiKey(
@@ -233,6 +241,7 @@ def add_key(
         name=name,
         hint=hint_of(text),
         scopes=sorted(scopes),
+        executions_per_minute=executions_per_minute,
         created_at=now(session),
         expires_at=expires_at,
     )

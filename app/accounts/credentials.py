@@ -81,6 +81,7 @@ def authenticate(platform: Platform, token: str, actor: Actor, *, is_key: bool) 
         actor=known,
         scopes=EVERY_SCOPE if found.scopes is None else _scopes(tuple(found.scopes)),
         is_replaced=is_key and found.is_replaced,
+        executions_per_minute=found.executions_per_minute,
     )
     return Authenticated(principal, found.session_id, bool(found.is_to_rotate) and not found.is_replaced)
 
@@ -191,10 +192,11 @@ def create_key(
     name: str,
     scopes: Collection[Scope] | None,
     expires_at: datetime | None,
+    executions_per_minute: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it, and where
-    that is a key ends no later. Raises ScopeMissing, ExpiryRefused, KeyReplaced, and Unauthenticated where the user is
-    deleted, or the key that makes it revoked, at this moment.
+    """Make a key of one's own; answers it with its text, this once. It may do no more than what makes it, nor more
+    often, and where that is a key ends no later. Raises ScopeMissing, ExpiryRefused, KeyReplaced, and Unauthenticated
+    where the user is deleted, or the key that makes it revoked, at this moment.
     """
     principal.check_is_current()
     wanted = principal.scopes if scopes is None else frozenset(scopes)
@@ -207,8 +209,15 @@ def create_key(
         if not now < expires_at <= latest:
             raise ExpiryRefused(MOST_KEY_DAYS)
         text = tokens.new_key()
+        rates = [one for one in (executions_per_minute, principal.executions_per_minute) if one is not None]
         made = credential_queries.add_key(
-            session, principal.user_id, text, name=name, scopes=wanted, expires_at=expires_at
+            session,
+            principal.user_id,
+            text,
+            name=name,
+            scopes=wanted,
+            expires_at=expires_at,
+            executions_per_minute=min(rates, default=None),
         )
         record(session, principal.actor, Act("api_key.create", made.id, after=_state(made)))
         return made, text
@@ -293,4 +302,10 @@ def is_theirs(principal: Principal, user_id: UUID) -> bool:
 
 def _state(key: ApiKey) -> dict[str, object]:
     """What the audit shows of a key."""
-    return {"userId": key.user_id, "name": key.name, "scopes": list(key.scopes), "expiresAt": key.expires_at}
+    return {
+        "userId": key.user_id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "expiresAt": key.expires_at,
+        "executionsPerMinute": key.executions_per_minute,
+    }

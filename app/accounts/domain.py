@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from app.audit.domain import Actor
+from app.audit.domain import Actor, Via
 from app.rules import EVERY_SCOPE, Role, Scope
 
 #: For how long a key is good where nothing else is said, and at most, and its old text after it got another.
 KEY_DAYS: Final = 90
 MOST_KEY_DAYS: Final = 366
 MOST_OVERLAP_SECONDS: Final = 24 * 3600
+
+#: The highest rate that can be asked for.
+MOST_PER_MINUTE: Final = 1_000_000
 
 
 class Shared(Protocol):
@@ -40,6 +43,13 @@ class Principal:
     scopes: frozenset[Scope] = EVERY_SCOPE
     is_replaced: bool = False
     """Whether the text of the key was replaced by another, and is good for the rest of the overlap alone."""
+    executions_per_minute: int | None = None
+    """How often the key may have something executed, where it says so."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is known by an API key."""
+        return self.actor.via is Via.API_KEY
 
     @property
     def is_admin(self) -> bool:

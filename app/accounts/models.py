@@ -124,6 +124,8 @@ class ApiKey(Base):
     hint: Mapped[str] = mapped_column(Text)
     """What of it is shown."""
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    executions_per_minute: Mapped[int | None]
+    """How often it may have something executed; none for what is set for all."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)

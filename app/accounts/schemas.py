@@ -6,7 +6,7 @@ from uuid import UUID
 from marshmallow import Schema, ValidationError, fields, validate
 
 from app.accounts import passwords
-from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS
+from app.accounts.domain import KEY_DAYS, MOST_KEY_DAYS, MOST_OVERLAP_SECONDS, MOST_PER_MINUTE
 from app.accounts.models import ApiKey, Group, Identity, UserSession
 from app.accounts.people import Person
 from app.http.cursors import PageQuery
@@ -233,6 +233,13 @@ class KeyCreate(WireSchema):
             "description": f"By default in {KEY_DAYS} days, at most in {MOST_KEY_DAYS}; no later than a key making it."
         }
     )
+    executions_per_minute = WholeNumber(
+        validate=validate.Range(1, MOST_PER_MINUTE),
+        metadata={
+            "description": "How often it may have something executed, no more often than a key making it; "
+            "otherwise what `KILN_KEY_EXECUTIONS_PER_MINUTE` says."
+        },
+    )
 
 
 class KeyRotate(WireSchema):
@@ -253,6 +260,7 @@ class KeyRead(WireSchema):
     name = fields.String(required=True)
     hint = fields.String(required=True, metadata={"description": "Beginning and end of its text."})
     scopes = fields.List(fields.Enum(Scope, by_value=True), required=True)
+    executions_per_minute = fields.Integer(required=True, allow_none=True)
     created_at = Time(required=True)
     expires_at = Time(required=True)
     last_used_at = Time(required=True, allow_none=True, metadata={"description": "To the minute."})
@@ -304,5 +312,15 @@ def as_identity(identity: Identity) -> dict[str, Any]:
 
 def as_key(key: ApiKey) -> dict[str, Any]:
     """The members of a key on the wire."""
-    names = ("id", "user_id", "name", "hint", "created_at", "expires_at", "last_used_at", "rotated_at")
+    names = (
+        "id",
+        "user_id",
+        "name",
+        "hint",
+        "executions_per_minute",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "rotated_at",
+    )
     return {"scopes": list(map(Scope, key.scopes))} | {name: getattr(key, name) for name in names}

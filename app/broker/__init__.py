@@ -3,6 +3,7 @@
 Features
     * direct, topic and fanout exchanges, with bindings in the database
     * priorities 0 to 9 (9 is claimed first), first in first out within one
+    * lanes: messages with a header ``lane`` take turns with those of other lanes, however many each lane has
     * leases: a claimed message belongs to its consumer until it is acknowledged or the lease runs out; a thread renews
       them for as long as the process lives, also while the consumer is busy or blocked
     * queues that end by themselves last as long as the connections of their consumers, which may sleep or stand still
@@ -67,15 +68,18 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from app.broker.delivery import Delivery, LeaseLost, bury, release, renew, settle
 from app.broker.keeping import Keeper, Kept
+from app.broker.lanes import Heads, Place
 from app.broker.link import NotMigrated
 from app.broker.publishing import addressed_to, publishing_in
 
 __all__ = [
     "Delivery",
+    "Heads",
     "Keeper",
     "Kept",
     "LeaseLost",
     "NotMigrated",
+    "Place",
     "addressed_to",
     "bury",
     "publishing_in",

@@ -15,6 +15,7 @@ from app.broker.cursor import Cursor
 from app.broker.declaring import DeclaringChannel
 from app.broker.delivery import LOSS_LIMIT, REQUEUE_LIMIT, Delivery, held
 from app.broker.events import Event
+from app.broker.lanes import Place
 from app.broker.link import Link, execute
 from app.broker.payload import read, schema, stored
 from app.broker.publishing import addressed_to, current_connection
@@ -87,8 +88,8 @@ class Channel(DeclaringChannel):
     def _put(self, queue: str, message: dict[str, Any], **_kwargs: Any) -> None:
         headers = message.get("headers") or {}
         function_id, execution_id = (_uuid(headers.get(name)) for name in self.label_headers)
-        parameters = addressed_to(queue) | {
-            "priority": self._get_message_priority(message),
+        place = Place(self._get_message_priority(message), headers.get("lane") and str(headers["lane"]))
+        parameters = addressed_to(queue, place) | {
             "delay": _delay(headers.get("eta")),
             "ttl": _ttl(message),
             "undeclared_ttl": UNDECLARED_TTL,
@@ -178,8 +179,10 @@ class Channel(DeclaringChannel):
         else:
             statement = statements.TAKE
         claimed = []
-        for message_id, priority, token, deliveries, losses, text, carried in self.link.execute(statement, parameters):
-            cursor.passed(priority, message_id)
+        for message_id, priority, rank, token, deliveries, losses, text, carried in self.link.execute(
+            statement, parameters
+        ):
+            cursor.passed(priority, rank)
             claimed.append((Delivery(message_id, token, deliveries, losses, carried, self._holder), text))
         return claimed
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from app.broker.lanes import Heads, Place
 from app.broker.link import channel_of
 
 _connection: ContextVar["psycopg.Connection[Any] | None"] = ContextVar("publishing_in", default=None)
@@ -37,6 +38,8 @@ def current_connection() -> "psycopg.Connection[Any] | None":
     return _connection.get()
 
 
-def addressed_to(queue: str) -> dict[str, str]:
-    """The parameters of a publishing statement that name its queue."""
-    return {"queue": queue, "channel": channel_of(queue)}
+def addressed_to(queue: str, place: Place | None = None, heads: Heads | None = None) -> dict[str, Any]:
+    """The parameters of a statement that name its queue, and the place there of what it publishes."""
+    return {"queue": queue, "channel": channel_of(queue)} | (
+        {} if place is None else (heads or Heads()).parameters(queue, place)
+    )

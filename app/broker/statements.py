@@ -5,10 +5,11 @@ A message moves ``ready → leased → (deleted)``; ``delayed → ready`` when i
 lease runs out or is given back, and to ``dead`` when that has happened too often. Each claim makes a token by chance:
 with the id it holds the lease, and that of a superseded holder hits no row.
 
+Messages of one priority are claimed by their ranks (see `app.broker.lanes`), and by their ids where those are equal.
+
 What the planner believes of a queue is often wrong: a moment ago it was empty, or full. So some conditions are worded
-in such a way that only one index serves them. (id + 0) is an order that the primary key has not. And a message has a
-holder exactly while it is leased: asked for by its holder and not by its state it is found by its id alone, and never
-by going through all that are leased.
+in such a way that only one index serves them. A message has a holder exactly while it is leased: asked for by its
+holder and not by its state it is found by its id alone, and never by going through all that are leased.
 """
 
 from collections.abc import Sequence
@@ -29,13 +30,33 @@ OF_QUEUE = """
     UNION ALL SELECT id FROM broker.messages WHERE queue = {queue} AND state = 'leased'
 """
 
+#: The ranks of the first message of a queue and priority that waits, from one on that is known to have been it, and of
+#: the last one of a lane; and a rank beyond all that were given.
+_HEAD = """SELECT rank FROM broker.messages
+    WHERE queue = {queue} AND state = 'ready' AND priority = {priority} AND rank >= {head}
+    ORDER BY rank LIMIT 1"""
+_LAST = """SELECT rank FROM broker.messages
+    WHERE lane = {lane} AND queue = {queue} AND priority = {priority} AND state = 'ready'
+    ORDER BY rank DESC LIMIT 1"""
+_BEYOND = "nextval('broker.messages_id_seq')"
+
+_HEAD_HERE = _HEAD.format(queue="%(queue)s", priority="%(priority)s", head="%(head)s")
+_LAST_HERE = _LAST.format(lane="%(lane)s", queue="%(queue)s", priority="%(priority)s")
+
+#: The ranks of messages that are written one after the other, with `head` at hand.
+_RANK = f"""CASE WHEN %(lane)s::text IS NULL THEN {_BEYOND} ELSE coalesce(
+            greatest((SELECT rank FROM head), ({_LAST_HERE}) + 1) + row_number() OVER () - 1,
+            {_BEYOND}
+        ) END"""
+
 #: Add one message.
 PUBLISH = f"""
-WITH published AS (
+WITH head AS ({_HEAD_HERE}), published AS (
     INSERT INTO broker.messages
-        (queue, priority, state, ready_at, expires_at, function_id, execution_id, payload)
+        (queue, priority, lane, rank, state, ready_at, expires_at, function_id, execution_id, payload)
     SELECT
-        %(queue)s, %(priority)s, CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
+        %(queue)s, %(priority)s, %(lane)s, {_RANK},
+        CASE WHEN %(delay)s::interval > interval '0' THEN 'delayed' ELSE 'ready' END,
         now() + %(delay)s::interval,
         now() + %(delay)s::interval
             + least(%(ttl)s::interval, CASE WHEN name IS NULL THEN %(undeclared_ttl)s::interval ELSE message_ttl END),
@@ -47,19 +68,24 @@ WITH published AS (
 """
 
 #: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id,
-#: execution_id and payload, and wake whoever sleeps.
-PUBLISH_ACCEPTED = f"""published AS (
-    INSERT INTO broker.messages (queue, priority, function_id, execution_id, payload)
-    SELECT %(queue)s, %(priority)s, function_id, execution_id, payload FROM accepted
+#: execution_id and payload, in their order, and wake whoever sleeps. `head` has the `rank` of who was first, or no row.
+PUBLISH_ACCEPTED = f"""head AS ({_HEAD_HERE}), published AS (
+    INSERT INTO broker.messages (queue, priority, lane, rank, function_id, execution_id, payload)
+    SELECT %(queue)s, %(priority)s, %(lane)s, {_RANK}, function_id, execution_id, payload FROM accepted
     RETURNING id
 ), woken AS ({_WAKE})"""
 
-#: The same where the rows say also from when on, and until when, each is to be had: `ready_at` and `expires_at`.
-PUBLISH_ACCEPTED_TIMED = f"""published AS (
-    INSERT INTO broker.messages (queue, priority, state, ready_at, expires_at, function_id, execution_id, payload)
-    SELECT %(queue)s, %(priority)s, CASE WHEN ready_at > now() THEN 'delayed' ELSE 'ready' END, ready_at, expires_at,
-           function_id, execution_id, payload
-    FROM accepted
+#: The same where the rows say also from when on, and until when, each is to be had: `ready_at` and `expires_at`; and
+#: whether each is `gated`, and how many of its lane may be ready or leased, `lane_places`.
+PUBLISH_ACCEPTED_TIMED = f"""head AS ({_HEAD_HERE}), published AS (
+    INSERT INTO broker.messages
+        (queue, priority, lane, rank, state, ready_at, expires_at, gated, lane_places, function_id, execution_id,
+         payload)
+    SELECT %(queue)s, %(priority)s, %(lane)s, {_RANK},
+           CASE WHEN held OR ready_at > now() THEN 'delayed' ELSE 'ready' END,
+           CASE WHEN held THEN 'infinity' ELSE ready_at END, expires_at, gated, lane_places, function_id, execution_id,
+           payload
+    FROM (SELECT *, gated AND ready_at <= now() AS held FROM accepted) AS accepted
     RETURNING id
 ), woken AS ({_WAKE})"""
 
@@ -75,17 +101,17 @@ WHERE exchange = %(exchange)s
 RETURNING pg_notify(broker.channel_of(message.queue), '')
 """
 
-#: The ready messages beyond a consumer's cursor, the most urgent first. The cursor has an id for every priority:
+#: The ready messages beyond a consumer's cursor, the most urgent first. The cursor has a rank for every priority:
 #: without it each claim would step over every message claimed since the oldest snapshot that is still open. Locked rows
 #: are those that others are claiming.
 _CANDIDATES = """
     SELECT found.id
-    FROM unnest(%(priorities)s::smallint[], %(after)s::bigint[]) AS cursor (priority, id)
+    FROM unnest(%(priorities)s::smallint[], %(after)s::bigint[]) AS cursor (priority, rank)
     CROSS JOIN LATERAL (
         SELECT id FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND priority = cursor.priority AND id + 0 > cursor.id
+        WHERE queue = %(queue)s AND state = 'ready' AND priority = cursor.priority AND rank >= cursor.rank
           AND (expires_at IS NULL OR expires_at > now())
-        ORDER BY id + 0
+        ORDER BY rank, id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ) AS found
@@ -105,21 +131,22 @@ WITH {{acknowledging}}candidate AS ({_CANDIDATES}), claimed AS (
     WHERE message.id = candidate.id{{durability}}
     RETURNING message.*
 ){{on_claim}}
-ORDER BY claimed.priority DESC, claimed.id
+ORDER BY claimed.priority DESC, claimed.rank, claimed.id
 """
 
 #: A part of a larger statement: lease more of what its worker holds already, for a task that goes on with the next
-#: messages by itself. They are of the same queue and priority and come after `%(after)s`; none is taken that was
+#: messages by itself. They are of the same queue and priority and of a rank from `%(after)s` on; none is taken that was
 #: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
 TAKE_ALONG = f"""along AS (
     SELECT id FROM broker.messages
-    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND id + 0 > %(after)s
+    WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND rank >= %(after)s
       AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
-      AND NOT EXISTS (
-        SELECT FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND id + 0 > %(after)s
-      )
-    ORDER BY id + 0
+      AND (
+        SELECT rank FROM broker.messages
+        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND rank >= %(after)s
+        ORDER BY priority DESC, rank LIMIT 1
+      ) IS NULL
+    ORDER BY rank, id
     LIMIT %(most)s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -152,11 +179,11 @@ GIVE_BACK = f"returned AS ({UNCLAIM})"
 
 #: The end of CLAIM where nothing travels along, and where a hook's rows do.
 CLAIM_PLAIN = """
-SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried FROM claimed"""
+SELECT id, priority, rank, token, deliveries, losses, payload::text, NULL::json AS carried FROM claimed"""
 CLAIM_CARRYING = """, hook AS (
 {hook}
 )
-SELECT claimed.id, priority, token, deliveries, losses, payload::text, carried
+SELECT claimed.id, priority, rank, token, deliveries, losses, payload::text, carried
 FROM claimed LEFT JOIN hook ON hook.message_id = claimed.id"""
 
 #: Claim and delete at once, for consumers that never acknowledge.
@@ -164,8 +191,8 @@ TAKE = f"""
 WITH candidate AS ({_CANDIDATES}), claimed AS (
     DELETE FROM broker.messages AS message USING candidate WHERE message.id = candidate.id RETURNING message.*
 )
-SELECT id, priority, token, deliveries, losses, payload::text, NULL::json AS carried
-FROM claimed ORDER BY priority DESC, id
+SELECT id, priority, rank, token, deliveries, losses, payload::text, NULL::json AS carried
+FROM claimed ORDER BY priority DESC, rank, id
 """
 
 #: Delete a leased message if the token still holds it. Runs in the transaction of whoever writes the result.
@@ -255,6 +282,16 @@ WITH moved AS (
 SELECT id, state FROM moved
 """
 
+#: Let gated messages through that have room. It is done beside what made room, after its commit, and by each beat.
+ADMIT = "SELECT broker.admit() WHERE set_config('synchronous_commit', 'off', true) = 'off'"
+
+#: How many messages of a function may be ready or leased, of those that are gated.
+SET_GATE = """
+INSERT INTO broker.gates AS gate (function_id, places) VALUES (%(function_id)s, %(places)s)
+ON CONFLICT (function_id) DO UPDATE SET places = excluded.places WHERE gate.places <> excluded.places
+"""
+OPEN_GATE = "DELETE FROM broker.gates WHERE function_id = %(function_id)s"
+
 #: Say that a consumer lives.
 ANNOUNCE = """
     INSERT INTO broker.consumers (name, node, queues, idle) VALUES (%(name)s, %(node)s, %(queues)s, %(idle)s)
@@ -274,10 +311,19 @@ WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
 SELECT pg_advisory_unlock_shared({_PRESENCE})
 """
 
+#: What becomes due takes its turn with the others from then on. It comes after the head, though it is older.
+_RIPE_RANK = f"""coalesce(
+        greatest(({_HEAD.format(queue="due.queue", priority="due.priority", head="0")}),
+                 ({_LAST.format(lane="due.lane", queue="due.queue", priority="due.priority")}))
+        + row_number() OVER (PARTITION BY queue, priority, lane ORDER BY ready_at, id),
+        {_BEYOND}
+    )"""
+
 #: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; what
-#: has expired goes; and it learns which of its queues have something beyond its cursors. Any number of processes may do
-#: it: rows that another is moving are skipped. `%(horizon)s` bounds how long ago something may have become due, so that
-#: what was dealt with since is not read again and again; from time to time it is unbounded.
+#: has expired goes; what is gated and has room is let through; and it learns which of its queues have something beyond
+#: its cursors. Any number of processes may do it: rows that another is moving are skipped. `%(horizon)s` bounds how
+#: long ago something may have become due, so that what was dealt with since is not read again and again; from time to
+#: time it is unbounded.
 BEAT = f"""
 WITH alive AS ({ANNOUNCE}), lost AS (
     SELECT id FROM broker.messages
@@ -286,7 +332,7 @@ WITH alive AS ({ANNOUNCE}), lost AS (
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
 ), due AS (
-    SELECT id FROM broker.messages
+    SELECT id, queue, priority, lane, rank, ready_at FROM broker.messages
     WHERE state = 'delayed' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
       AND (expires_at IS NULL OR expires_at > now())
     ORDER BY ready_at
@@ -302,28 +348,32 @@ WITH alive AS ({ANNOUNCE}), lost AS (
     )
     RETURNING execution_id
 ){{on_expired}}, ripe AS (
-    SELECT id, true AS lost FROM lost UNION ALL SELECT id, false FROM due
+    SELECT id, true AS lost, NULL AS place FROM lost
+    UNION ALL
+    SELECT id, false, CASE WHEN lane IS NOT NULL THEN {_RIPE_RANK} END FROM due
 ), moved AS (
     UPDATE broker.messages AS message
-    SET state = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'dead' ELSE 'ready' END,
+    SET state = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'dead' WHEN gated AND NOT lost THEN 'delayed'
+                     ELSE 'ready' END,
+        ready_at = CASE WHEN gated AND NOT lost THEN 'infinity' ELSE ready_at END,
         dead_reason = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'worker_lost' END,
         died_at = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN now() END,
-        holder = NULL, losses = losses + lost::integer
+        holder = NULL, losses = losses + lost::integer, rank = coalesce(place, rank)
     FROM ripe
     WHERE message.id = ripe.id
     RETURNING message.*, {_WOKEN}
 ){{on_dead}}{{tidy}}
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
 FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'
-WHERE moved.queue IS NOT NULL OR EXISTS (
+WHERE (SELECT broker.admit()) IS NOT NULL AND (moved.queue IS NOT NULL OR EXISTS (
     SELECT FROM unnest(%(cursor_queues)s::text[], %(priorities)s::smallint[], %(after)s::bigint[])
-                AS cursor (queue, priority, id)
+                AS cursor (queue, priority, rank)
     WHERE cursor.queue = name AND EXISTS (
         SELECT FROM broker.messages AS message
         WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority
-          AND message.id + 0 > cursor.id AND (message.expires_at IS NULL OR message.expires_at > now())
+          AND message.rank >= cursor.rank AND (message.expires_at IS NULL OR message.expires_at > now())
     )
-)
+))
 GROUP BY name
 """
 

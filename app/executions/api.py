@@ -49,6 +49,7 @@ from app.http.cursors import paged
 from app.http.preferences import preference
 from app.http.problems import Problem
 from app.identity import new_id
+from app.limits.domain import headers as rate_headers
 from app.rules import Scope, rule
 
 blueprint = ResourceBlueprint("executions", __name__, description="Functions, run.")
@@ -103,9 +104,9 @@ class ExecuteBatch(MethodView):
         """Execute a function once for each of many inputs, without waiting: all are accepted, or none."""
         ids = sorted(new_id() for _ in body["inputs"])
         batch = Batch(ids=ids, function_id=function_id, inputs=body["inputs"], **_terms(body))
-        accepted = service.submit_batch(platform(), caller(), batch)
+        accepted, standings = service.submit_batch(platform(), caller(), batch)
         location = url_for("executions.FunctionExecutions", function_id=function_id, correlationId=batch.correlation_id)
-        headers = {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)}
+        headers = {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)} | rate_headers(standings)
         return jsonify({"executionIds": accepted}), 202, headers
 
 
@@ -243,6 +244,7 @@ def _execute(submission: Submission) -> Any:
     else:
         execution = service.submit(platform(), caller(), submission)
     headers = {"Preference-Applied": wanted.applied} if wanted.applied else {}
+    headers |= rate_headers(execution.standings)
     # Who does not wait is answered in the same way each time that the same request comes, also when it has ended.
     if execution.is_final and wanted.wait_seconds > 0:
         return jsonify(as_read(execution)), 200, headers

@@ -8,11 +8,13 @@ from sqlalchemy import Connection
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record_alone
+from app.broker import addressed_to
 from app.executions import bulk_queries
 from app.executions.domain import Filter, Replays
-from app.executions.service import message_of, urgency
+from app.executions.service import message_of, place_of
 from app.executions.submission_queries import EACH
 from app.identity import new_id
+from app.limits import service as limits
 from app.platform import Platform
 from app.queue import Queue
 from app.rules import Scope
@@ -29,13 +31,19 @@ def replay(platform: Platform, principal: Principal, replays: Replays) -> int:
     with platform.database.transaction() as session:
         connection = session.connection()
         originals = bulk_queries.ended(connection, principal, replays.wanted, limit=replays.limit)
-        return replay_these(connection, principal, replays, originals)
+        return replay_these(platform, connection, principal, replays, originals)
 
 
-def replay_these(connection: Connection, principal: Principal, replays: Replays, originals: Sequence[UUID]) -> int:
-    """The same for those that are known, in the caller's transaction."""
-    priority = urgency(replays.priority, is_awaited=False)
-    payload = message_of(EACH, priority=priority, correlation_id=replays.correlation_id)
+def replay_these(
+    platform: Platform, connection: Connection, principal: Principal, replays: Replays, originals: Sequence[UUID]
+) -> int:
+    """The same for those that are known, in the caller's transaction. What has to wait for others to end is let through
+    by the next beat.
+    """
+    limits.check_room(platform, principal, len(originals))
+    allowance = limits.take(platform, connection, principal, originals)
+    place = place_of(principal, replays.priority, is_awaited=False)
+    payload = message_of(EACH, priority=place.priority, correlation_id=replays.correlation_id)
     count = 0
     pairs = list(zip(sorted(new_id() for _ in originals), originals, strict=True))
     for first in range(0, len(pairs), _AT_ONCE):
@@ -44,9 +52,9 @@ def replay_these(connection: Connection, principal: Principal, replays: Replays,
             principal,
             replays,
             pairs[first : first + _AT_ONCE],
-            queue=Queue.EXECUTE,
-            priority=priority,
+            address=addressed_to(Queue.EXECUTE, place),
             payload=payload,
+            lane_places=allowance.concurrency,
         )
     return count
 

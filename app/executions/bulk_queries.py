@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
-from app.broker import addressed_to, statements
+from app.broker import statements
 from app.executions.domain import Filter, Replays, Trigger
 from app.executions.history_queries import conditions
-from app.executions.submission_queries import EACH
+from app.executions.submission_queries import EACH, GATED
 
 #: Of these the ones that have ended, the oldest first.
 _ENDED = """
@@ -36,8 +36,9 @@ WITH accepted AS (
     WHERE function.deleted_at IS NULL AND version.status = 'READY' AND version.retired_at IS NULL
       AND {visible("function")}
     ORDER BY one.id
-    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload
-), {statements.PUBLISH_ACCEPTED}
+    RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload,
+              now() AS ready_at, expires_at{GATED}
+), {statements.PUBLISH_ACCEPTED_TIMED}
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 
@@ -79,14 +80,14 @@ def replay(
     replays: Replays,
     pairs: Sequence[tuple[UUID, UUID]],
     *,
-    queue: str,
-    priority: int,
+    address: dict[str, Any],
     payload: str,
+    lane_places: int | None,
 ) -> int:
     """Accept an execution for each pair of its id and that of the original; answers how many there were."""
     parameters: dict[str, Any] = (
         viewer(principal)
-        | addressed_to(queue)
+        | address
         | {
             "ids": [one for one, _ in pairs],
             "originals": [original for _, original in pairs],
@@ -95,8 +96,8 @@ def replay(
             "level": replays.priority,
             "trigger": Trigger.REPLAY,
             "correlation_id": replays.correlation_id,
-            "priority": priority,
             "payload": payload,
+            "lane_places": lane_places,
         }
     )
     return int(connection.exec_driver_sql(_REPLAY, parameters).one().accepted)

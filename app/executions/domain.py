@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
+from app.limits.domain import Standing
+
 ExecutionId = NewType("ExecutionId", UUID)
 
 #: Inputs that one request may bring.
@@ -106,6 +108,8 @@ class Execution:
     replay_of: UUID | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    standings: tuple[Standing, ...] = ()
+    """Of the rates that its acceptance took turns of, just then."""
 
     @property
     def is_final(self) -> bool:
@@ -219,6 +223,10 @@ class Terms:
         """Whether time has a say in when it begins."""
         return self.not_before is not None or self.max_age is not None
 
+    def __len__(self) -> int:
+        """How many executions there are to be."""
+        return 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission(Terms):
@@ -236,6 +244,10 @@ class Batch(Terms):
 
     ids: list[UUID]
     inputs: list[str]
+
+    def __len__(self) -> int:
+        """How many executions there are to be."""
+        return len(self.ids)
 
 
 class ExecutionError(Exception):

@@ -72,7 +72,7 @@ RETURNING claimed.id AS message_id, json_build_object(
     'layer', version.layer_digest,
     'timeout_ms', function.timeout_ms, 'memory_mb', function.memory_mb,
     'attempt', execution.attempts, 'correlation_id', execution.correlation_id,
-    'awaited', execution.waiter IS NOT NULL, 'priority', claimed.priority,
+    'awaited', execution.waiter IS NOT NULL, 'priority', claimed.priority, 'rank', claimed.rank, 'gated', claimed.gated,
     'retry', function.retry, 'retries', execution.retries,
     'environment', function.environment_id, 'environment_revision', execution.environment_revision,
     'input', CASE WHEN octet_length(execution.input::text) <= {CARRIED_INPUT_BYTES} THEN execution.input::text END
@@ -313,6 +313,11 @@ def settle(connection: Connection, delivery: Delivery) -> None:
     """Delete a message that has nothing to say."""
     parameters = {"message_id": delivery.message_id, "token": delivery.token}
     connection.exec_driver_sql(statements.SETTLE, parameters)
+
+
+def admit(connection: Connection) -> None:
+    """Let messages through that have waited for others to end."""
+    connection.exec_driver_sql(statements.ADMIT)
 
 
 def notify(connection: Connection, channel: str) -> None:

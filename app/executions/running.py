@@ -3,6 +3,7 @@
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -69,6 +70,7 @@ def try_again(platform: Platform, claimed: Claimed, end: Finish) -> bool:
         return False
     with platform.database.statement() as connection:
         held, _ = queries.again(connection, claimed, end, queue=Queue.EXECUTE, delay_seconds=delay, is_retry=True)
+    admit_others(platform, [claimed])
     if held:
         log.info("execution.retried", error_type=end.error_type, retries=retries + 1, delay_seconds=round(delay, 3))
     else:
@@ -148,7 +150,15 @@ def finish(platform: Platform, claimed: Claimed, end: Finish) -> None:
     """Write one end, and say so."""
     with platform.database.statement() as connection:
         held, was_running = queries.finish(connection, claimed.delivery, claimed.execution_id, end)
+    admit_others(platform, [claimed])
     tell(claimed, end, held=held, was_running=was_running)
+
+
+def admit_others(platform: Platform, ended: Sequence[Claimed]) -> None:
+    """Let through what has waited for one of these to end."""
+    if any(claimed.delivery.carried and claimed.delivery.carried["gated"] for claimed in ended):
+        with platform.database.statement() as connection:
+            queries.admit(connection)
 
 
 def tell(claimed: Claimed, end: Finish, *, held: bool, was_running: bool) -> None:

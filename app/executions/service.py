@@ -2,15 +2,18 @@
 `running`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.audit.domain import Act
 from app.audit.service import record_alone
+from app.broker import Place, addressed_to
 from app.executions import history_queries, queries, submission_queries
 from app.executions.domain import (
     Attempt,
@@ -36,9 +39,13 @@ from app.functions import versions
 from app.functions.domain import UnknownFunction, VersionStatus, function_status
 from app.functions.models import Version
 from app.identity import new_id
+from app.limits import service as limits
+from app.limits.domain import Allowance, OutOfTurns, Standing
 from app.platform import Platform
 from app.queue import BACKGROUND, INTERACTIVE, UNHURRIED, URGENT, Queue, Task, message
 from app.rules import Scope
+
+_Accepted = TypeVar("_Accepted", submission_queries.Accepted, submission_queries.BatchAccepted)
 
 
 def submit(platform: Platform, principal: Principal, submission: Submission) -> Execution:
@@ -46,13 +53,20 @@ def submit(platform: Platform, principal: Principal, submission: Submission) -> 
     before, by its key, it answers that execution as it is now.
     """
     _refuse_large(platform, submission.input, pointer="/input")
-    priority = urgency(submission.priority, is_awaited=submission.waiter is not None)
-    payload = message_of(str(submission.id), priority=priority, correlation_id=submission.correlation_id)
-    with platform.database.statement() as connection:
-        accepted = submission_queries.submit(
-            connection, principal, submission, queue=Queue.EXECUTE, priority=priority, payload=payload
-        )
-    if accepted is None:
+    place = place_of(principal, submission.priority, is_awaited=submission.waiter is not None)
+    payload = message_of(str(submission.id), priority=place.priority, correlation_id=submission.correlation_id)
+    address = addressed_to(Queue.EXECUTE, place, platform.heads)
+    accepted = _within_limits(
+        platform,
+        principal,
+        submission,
+        lambda connection, allowance: submission_queries.submit(
+            connection, principal, submission, address=address, payload=payload, allowance=allowance
+        ),
+    )
+    if accepted is not None:
+        platform.heads.seen(Queue.EXECUTE, place, accepted.head)
+    else:
         (execution_id,) = _known(platform, principal, submission)
         return read(platform, principal, execution_id)
     return Execution(
@@ -70,22 +84,28 @@ def submit(platform: Platform, principal: Principal, submission: Submission) -> 
         replay_of=submission.replay_of,
         created_at=accepted.created_at,
         input=submission.input,
+        standings=accepted.standings,
     )
 
 
-def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> Sequence[UUID]:
+def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> tuple[Sequence[UUID], Sequence[Standing]]:
     """Accept an execution for every input, or none: when this returns, all rows and messages are committed. Answers
-    their ids, which are others than asked for where the request was accepted before.
+    their ids, which are others than asked for where the request was accepted before, and what is left of rates.
     """
-    for place, text in enumerate(batch.inputs):
-        _refuse_large(platform, text, pointer=f"/inputs/{place}")
-    priority = urgency(batch.priority, is_awaited=False)
-    payload = message_of(submission_queries.EACH, priority=priority, correlation_id=batch.correlation_id)
-    with platform.database.statement() as connection:
-        accepted = submission_queries.submit_batch(
-            connection, principal, batch, queue=Queue.EXECUTE, priority=priority, payload=payload
-        )
-    return batch.ids if accepted else _known(platform, principal, batch)
+    for index, text in enumerate(batch.inputs):
+        _refuse_large(platform, text, pointer=f"/inputs/{index}")
+    place = place_of(principal, batch.priority, is_awaited=False)
+    payload = message_of(submission_queries.EACH, priority=place.priority, correlation_id=batch.correlation_id)
+    address = addressed_to(Queue.EXECUTE, place, platform.heads)
+    accepted = _within_limits(
+        platform,
+        principal,
+        batch,
+        lambda connection, allowance: submission_queries.submit_batch(
+            connection, principal, batch, address=address, payload=payload, allowance=allowance
+        ),
+    )
+    return (_known(platform, principal, batch), ()) if accepted is None else (batch.ids, accepted.standings)
 
 
 def submit_and_wait(
@@ -243,26 +263,67 @@ def message_of(execution_id: str, *, priority: int, correlation_id: str) -> str:
     )
 
 
+def _within_limits(
+    platform: Platform,
+    principal: Principal,
+    terms: Terms,
+    submit: Callable[[Connection, Allowance | None], _Accepted | None],
+) -> _Accepted | None:
+    """Submit with what applies to the caller and the function. The statement that looks for limits is asked where there
+    are any: the other one accepts nothing of a function that has some, and is then followed by it, this once. Raises
+    `RateLimited`, `QuotaExceeded` and `Overloaded`.
+    """
+    limits.check_room(platform, principal, len(terms))
+    allowance = limits.allowance_of(platform.settings, principal)
+    is_limited = not allowance.is_boundless or terms.function_id in platform.limited
+    try:
+        with platform.database.statement() as connection:
+            accepted = submit(connection, allowance if is_limited else None)
+        if accepted is None and not is_limited and functions.is_limited(platform, principal, terms.function_id):
+            platform.limited.add(terms.function_id)
+            with platform.database.statement() as connection:
+                accepted = submit(connection, allowance)
+    except OutOfTurns:
+        # What was accepted before is answered again, whatever is left.
+        if _find_key(platform, principal, terms) is not None:
+            return None
+        raise limits.refusal(platform, principal, terms.function_id, count=len(terms)) from None
+    if accepted is not None and accepted.is_gated:
+        admit(platform)
+    return accepted
+
+
+def admit(platform: Platform) -> None:
+    """Let executions through that have waited for others to end. Where this is not done, a worker's beat does it."""
+    with platform.database.statement() as connection:
+        queries.admit(connection)
+
+
 _PRIORITIES: Final = {Priority.HIGH: URGENT, Priority.LOW: UNHURRIED}
 
 
-def urgency(priority: Priority, *, is_awaited: bool) -> int:
-    """What the broker calls it."""
-    return _PRIORITIES.get(priority, INTERACTIVE if is_awaited else BACKGROUND)
+def place_of(principal: Principal, priority: Priority, *, is_awaited: bool) -> Place:
+    """Where an execution belongs among those that wait: its callers take turns."""
+    level = _PRIORITIES.get(priority, INTERACTIVE if is_awaited else BACKGROUND)
+    return Place(level, lane=limits.lane_of(principal))
 
 
 def _known(platform: Platform, principal: Principal, terms: Terms) -> Sequence[UUID]:
     """The executions of a request that was accepted before; raises why this one was not where it was not."""
-    known = None
-    if terms.key is not None:
-        with platform.database.statement() as connection:
-            known = submission_queries.find_key(connection, principal, terms.key.text)
+    known = _find_key(platform, principal, terms)
     if known is None or terms.key is None:
         raise _why_not(platform, principal, terms)
     digest, execution_ids = known
     if digest != terms.key.digest:
         raise KeyMismatch
     return execution_ids
+
+
+def _find_key(platform: Platform, principal: Principal, terms: Terms) -> tuple[bytes, Sequence[UUID]] | None:
+    if terms.key is None:
+        return None
+    with platform.database.statement() as connection:
+        return submission_queries.find_key(connection, principal, terms.key.text)
 
 
 def _why_not(platform: Platform, principal: Principal, submission: Terms) -> Exception:

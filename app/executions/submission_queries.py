@@ -13,8 +13,10 @@ from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
-from app.broker import addressed_to, statements
+from app.broker import statements
 from app.executions.domain import Batch, Key, Submission, Terms
+from app.limits import queries as limits
+from app.limits.domain import Allowance, OutOfTurns, Standing, told
 
 #: Stands in the payload of a batch's messages where each names its own execution. No correlation id has a space.
 EACH = "each execution"
@@ -29,13 +31,13 @@ _LIVES_ON = f"created_at >= now() - interval '{KEY_HOURS} hours'"
 
 #: Before anything is accepted: the key of the request, where it is not taken. Who comes second waits for the first to
 #: commit.
-_CLAIM_KEY = f"""known AS (
+_CLAIM_KEY = """known AS (
     INSERT INTO idempotency_keys AS key (user_id, key, digest, execution_ids, created_at)
     SELECT %(viewer_id)s, %(key_text)s, %(key_digest)s, array_agg(id ORDER BY place), now() FROM ready
-    HAVING count(*) > 0
+    HAVING count(*) > 0{condition}
     ON CONFLICT (user_id, key) DO UPDATE
     SET digest = excluded.digest, execution_ids = excluded.execution_ids, created_at = excluded.created_at
-    WHERE NOT (key.{_LIVES_ON})
+    WHERE NOT (key.{lives_on})
     RETURNING true
 ), """
 
@@ -46,6 +48,20 @@ _CHOOSE = """chosen AS MATERIALIZED (
                        THEN next_version ELSE version END AS number
     FROM {source} CROSS JOIN aliases WHERE function_id = %(function_id)s AND name = %(alias)s
 ), """
+
+#: When it may begin at the earliest, and how long it may wait: columns, values, and what its message needs to know.
+_TIMED = (
+    ", not_before, expires_at",
+    ", %(not_before)s::timestamptz, greatest(%(not_before)s::timestamptz, now()) + %(max_age)s::interval",
+    ", greatest(not_before, now()) AS ready_at",
+)
+
+#: Whether its message has to pass a gate.
+GATED = """, %(lane_places)s::integer IS NOT NULL OR EXISTS (
+        SELECT FROM functions AS gate WHERE gate.id = function_id AND gate.concurrency IS NOT NULL
+    ) AS gated, %(lane_places)s::integer AS lane_places"""
+_NOT_GATED = ", false AS gated, NULL::integer AS lane_places"
+_NO_LIMITS = " AND function.executions_per_minute IS NULL AND function.concurrency IS NULL"
 
 FIND_KEY = f"""
 SELECT digest, execution_ids FROM idempotency_keys
@@ -65,6 +81,19 @@ class Accepted(NamedTuple):
     version: int
     created_at: datetime
     expires_at: datetime | None
+    head: int | None
+    """Of the queue, where anything waited."""
+    is_gated: bool
+    """Whether it may have to wait until others have ended."""
+    standings: tuple[Standing, ...]
+    """Of the rates that it took turns of."""
+
+
+class BatchAccepted(NamedTuple):
+    """The same of a batch."""
+
+    is_gated: bool
+    standings: tuple[Standing, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +104,26 @@ class _Shape:
     by_alias: bool
     is_timed: bool
     has_key: bool
+    is_limited: bool
+    """Whether the caller or the function has limits. One that is not accepts nothing of a function that has."""
 
     @classmethod
-    def of(cls, terms: Terms) -> "_Shape":
+    def of(cls, terms: Terms, *, is_limited: bool) -> "_Shape":
         """What these terms take."""
-        return cls(isinstance(terms, Batch), terms.alias is not None, terms.is_timed, terms.key is not None)
+        return cls(isinstance(terms, Batch), terms.alias is not None, terms.is_timed, terms.key is not None, is_limited)
 
     @property
     def ready(self) -> str:
         """What is to be accepted; nothing where there is no such version that is READY."""
         chosen = "JOIN chosen ON chosen.place = one.place" if self.by_alias else ""
         number = "chosen.number" if self.by_alias else "coalesce(%(version)s, function.active_version)"
+        boundless = "" if self.is_limited else _NO_LIMITS
         return f"""
     SELECT one.place, one.id, one.input, function.id AS function_id, version.number
     FROM functions AS function CROSS JOIN {self.source} {chosen}
     JOIN versions AS version ON version.function_id = function.id AND version.number = {number}
     WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-      AND version.retired_at IS NULL AND {visible("function")}"""
+      AND version.retired_at IS NULL AND {visible("function")}{boundless}"""
 
     @property
     def source(self) -> str:
@@ -102,15 +134,29 @@ class _Shape:
 @cache
 def statement(shape: _Shape) -> str:
     """Accept executions and write their messages, all or none."""
-    first, ready = _CHOOSE.format(source=shape.source) if shape.by_alias else "", f"({shape.ready}) AS ready"
+    first = _CHOOSE.format(source=shape.source) if shape.by_alias else ""
+    ready, conditions = f"({shape.ready}) AS ready", []
+    if shape.has_key or shape.is_limited:
+        first, ready = f"{first}ready AS MATERIALIZED ({shape.ready}), ", "ready"
+    if shape.is_limited:
+        first += f"{limits.TAKING}, "
+        conditions.append(limits.ARE_TAKEN)
     if shape.has_key:
-        first += f"ready AS MATERIALIZED ({shape.ready}), {_CLAIM_KEY}"
-        ready = "ready WHERE EXISTS (SELECT FROM known)"
-    begins = "greatest(%(not_before)s::timestamptz, now())"
-    columns = ", not_before, expires_at" if shape.is_timed else ""
-    values = f", %(not_before)s::timestamptz, {begins} + %(max_age)s::interval" if shape.is_timed else ""
-    times = ", greatest(not_before, now()) AS ready_at" if shape.is_timed else ""
+        first += _CLAIM_KEY.format(condition="".join(f" AND {one}" for one in conditions), lives_on=_LIVES_ON)
+        conditions.append("EXISTS (SELECT FROM known)")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    columns, values, times = _TIMED if shape.is_timed or shape.is_limited else ("", "", "")
+    gated = GATED if shape.is_limited else _NOT_GATED if shape.is_timed else ""
     payload = f"replace(%(payload)s, '{EACH}', id::text)" if shape.is_batch else "%(payload)s"
+    is_gated, taken, refused = "false", "NULL", "false AS is_refused, NULL AS was_ready"
+    accepted = "accepted"
+    if shape.is_limited:
+        is_gated, taken = "gated", limits.TOLD
+        refused = f"NOT {limits.ARE_TAKEN} AS is_refused, EXISTS (SELECT FROM ready) AS was_ready"
+        accepted = "(SELECT) AS once LEFT JOIN accepted ON true"
+    row = "version, created_at, expires_at"
+    if shape.is_batch:
+        row, is_gated = "count(execution_id) AS accepted", f"bool_or({is_gated})"
     return f"""
 WITH {first}accepted AS (
     INSERT INTO executions (
@@ -119,36 +165,61 @@ WITH {first}accepted AS (
     )
     SELECT id, function_id, number, 'PENDING', input::json, 0, %(trigger)s, %(correlation_id)s, %(viewer_id)s,
            %(level)s, %(waiter)s, %(replay_of)s::uuid, now(){values}
-    FROM {ready}{" ORDER BY place" if shape.is_batch else ""}
-    RETURNING id AS execution_id, function_id, version, created_at, expires_at, {payload}::json AS payload{times}
-), {statements.PUBLISH_ACCEPTED_TIMED if shape.is_timed else statements.PUBLISH_ACCEPTED}
-SELECT {"count(*) AS accepted" if shape.is_batch else "version, created_at, expires_at"},
-       (SELECT count(*) FROM woken) AS woken
-FROM accepted
+    FROM {ready}{where}{" ORDER BY place" if shape.is_batch else ""}
+    RETURNING id AS execution_id, function_id, version, created_at, expires_at, {payload}::json AS payload{times}{gated}
+), {statements.PUBLISH_ACCEPTED_TIMED if columns else statements.PUBLISH_ACCEPTED}
+SELECT {row}, {is_gated} AS is_gated, {taken} AS told, {refused},
+       (SELECT rank FROM head) AS head, (SELECT count(*) FROM woken) AS woken
+FROM {accepted}
 """
 
 
 def submit(
-    connection: Connection, principal: Principal, submission: Submission, *, queue: str, priority: int, payload: str
+    connection: Connection,
+    principal: Principal,
+    submission: Submission,
+    *,
+    address: dict[str, Any],
+    payload: str,
+    allowance: Allowance | None = None,
 ) -> Accepted | None:
-    """Accept an execution; None where there is no such version that is READY, or the key is taken."""
-    parameters = _parameters(principal, submission, queue=queue, priority=priority, payload=payload)
+    """Accept an execution, whose message goes to `address`; None where there is no such version that is READY, or the
+    key is taken, or a limit is reached. `allowance` is what applies to the caller; without one, nothing of a function
+    that has limits is accepted.
+    """
+    parameters = _parameters(principal, submission, allowance, address=address, payload=payload)
     parameters |= {"id": submission.id, "input": submission.input, "waiter": submission.waiter}
-    row = connection.exec_driver_sql(
-        statement(_Shape.of(submission)), parameters | {"replay_of": submission.replay_of}
-    ).one_or_none()
-    return None if row is None else Accepted(row.version, row.created_at, row.expires_at)
+    shape = _Shape.of(submission, is_limited=allowance is not None)
+    row = connection.exec_driver_sql(statement(shape), parameters | {"replay_of": submission.replay_of}).one_or_none()
+    if row is None or _is_refused(row) or row.version is None:
+        return None
+    return Accepted(row.version, row.created_at, row.expires_at, row.head, row.is_gated, told(row.told))
 
 
 def submit_batch(
-    connection: Connection, principal: Principal, batch: Batch, *, queue: str, priority: int, payload: str
-) -> bool:
-    """Accept many executions, in order; False where `submit` answers None. In `payload`, `EACH` stands for an
+    connection: Connection,
+    principal: Principal,
+    batch: Batch,
+    *,
+    address: dict[str, Any],
+    payload: str,
+    allowance: Allowance | None = None,
+) -> BatchAccepted | None:
+    """Accept many executions, in order; None where `submit` answers None. In `payload`, `EACH` stands for an
     execution's id.
     """
-    parameters = _parameters(principal, batch, queue=queue, priority=priority, payload=payload)
+    parameters = _parameters(principal, batch, allowance, address=address, payload=payload)
     parameters |= {"ids": batch.ids, "inputs": batch.inputs, "waiter": None, "replay_of": None}
-    return bool(connection.exec_driver_sql(statement(_Shape.of(batch)), parameters).one().accepted)
+    shape = _Shape.of(batch, is_limited=allowance is not None)
+    row = connection.exec_driver_sql(statement(shape), parameters).one()
+    return None if _is_refused(row) or not row.accepted else BatchAccepted(row.is_gated, told(row.told))
+
+
+def _is_refused(row: Any) -> bool:
+    """Whether nothing was accepted by a statement that looks for limits; raises OutOfTurns where that is for a rate."""
+    if row.is_refused and row.was_ready:
+        raise OutOfTurns
+    return bool(row.is_refused)
 
 
 def find_key(connection: Connection, principal: Principal, key: str) -> tuple[bytes, Sequence[UUID]] | None:
@@ -163,11 +234,14 @@ def forget_keys(connection: Connection, *, limit: int) -> int:
     return connection.exec_driver_sql(FORGET_KEYS, {"limit": limit}).rowcount
 
 
-def _parameters(principal: Principal, terms: Terms, *, queue: str, priority: int, payload: str) -> dict[str, Any]:
-    key = terms.key or Key("", b"")
+def _parameters(
+    principal: Principal, terms: Terms, allowance: Allowance | None, *, address: dict[str, Any], payload: str
+) -> dict[str, Any]:
+    key, allowed = terms.key or Key("", b""), allowance or Allowance()
     return (
         viewer(principal)
-        | addressed_to(queue)
+        | address
+        | limits.parameters(allowed.rates)
         | {
             "function_id": terms.function_id,
             "version": terms.version,
@@ -179,7 +253,7 @@ def _parameters(principal: Principal, terms: Terms, *, queue: str, priority: int
             "max_age": terms.max_age,
             "key_text": key.text,
             "key_digest": key.digest,
-            "priority": priority,
             "payload": payload,
+            "lane_places": allowed.concurrency,
         }
     )

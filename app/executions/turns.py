@@ -112,7 +112,7 @@ class Turns:
             "holder": first.delivery.holder,
             "lease": timedelta(seconds=self.platform.settings.lease_seconds),
             "most": most,
-            "after": after.delivery.message_id,
+            "after": after.delivery.carried["rank"] if after.delivery.carried else 0,
         }
         try:
             with self.platform.database.statement() as connection:
@@ -120,6 +120,7 @@ class Turns:
         except (SQLAlchemyError, orjson.JSONEncodeError):
             self._settle_singly(ended)
             return []
+        running.admit_others(self.platform, [claimed for claimed, _ in ended])
         for claimed, end in ended:
             if end is not None:
                 number = claimed.delivery.message_id

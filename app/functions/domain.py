@@ -83,10 +83,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FunctionLimits:
-    """What one execution may use."""
+    """What one execution may use, and all of them together."""
 
     timeout_ms: int = 3_000
     memory_mb: int = 64
+    executions_per_minute: int | None = None
+    """How often it may be executed; none for as often as anybody likes."""
+    concurrency: int | None = None
+    """How many of its executions may be under way at a time; none for any number."""
 
 
 #: What a function's failures are called, all of which are followed by another attempt where nothing else is said.
@@ -130,7 +134,7 @@ class Retry:
 
 
 #: The most that a function may ask for.
-MOST = FunctionLimits(timeout_ms=60_000, memory_mb=256)
+MOST = FunctionLimits(timeout_ms=60_000, memory_mb=256, executions_per_minute=1_000_000, concurrency=10_000)
 
 
 def function_status(active_version: int | None, latest: VersionStatus) -> VersionStatus:

@@ -40,6 +40,9 @@ class Function(Base):
     description: Mapped[str] = mapped_column(Text)
     timeout_ms: Mapped[int]
     memory_mb: Mapped[int]
+    executions_per_minute: Mapped[int | None]
+    concurrency: Mapped[int | None]
+    """How many of its executions may be under way; the broker's gates have it as well."""
     active_version: Mapped[int | None]
     """Set when a version becomes READY; never goes back to none."""
     latest_version: Mapped[int]

@@ -19,13 +19,23 @@ _RETRY = Retry(1)
 
 
 class LimitsSchema(WireSchema):
-    """What one execution may use."""
+    """What one execution may use, and all of them together. The last two are there where there is such a limit."""
 
     timeout_ms = WholeNumber(
         validate=validate.Range(10, MOST.timeout_ms), metadata={"description": f"Default {_DEFAULTS.timeout_ms}."}
     )
     memory_mb = WholeNumber(
         validate=validate.Range(1, MOST.memory_mb), metadata={"description": f"Default {_DEFAULTS.memory_mb}."}
+    )
+    executions_per_minute = WholeNumber(
+        allow_none=True,
+        validate=validate.Range(1, MOST.executions_per_minute),
+        metadata={"description": "How often it may be executed, a sixth of it at once; null: any number of times."},
+    )
+    concurrency = WholeNumber(
+        allow_none=True,
+        validate=validate.Range(1, MOST.concurrency),
+        metadata={"description": "How many of its executions may be under way; the others wait. Null: any number."},
     )
 
 
@@ -223,7 +233,7 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
             "compile_error": latest.compile_error,
         },
         "environment_id": function.environment_id,
-        "limits": {"timeout_ms": function.timeout_ms, "memory_mb": function.memory_mb},
+        "limits": _limits(function),
         "retry": function.retry,
         "allowed_users": function.allowed_users,
         "allowed_groups": function.allowed_groups,
@@ -231,6 +241,13 @@ def as_item(function: Function, latest: Version) -> dict[str, Any]:
         "created_at": function.created_at,
         "updated_at": function.updated_at,
     }
+
+
+def _limits(function: Function) -> dict[str, int]:
+    limits = {
+        name: getattr(function, name) for name in ("timeout_ms", "memory_mb", "executions_per_minute", "concurrency")
+    }
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def tag(function: Function) -> dict[str, str]:

@@ -15,6 +15,7 @@ from app.accounts.domain import Forbidden, Principal, can_access, changed
 from app.accounts.sharing import Sharing, audiences_of, check_sharing, share
 from app.audit.domain import Act
 from app.audit.service import record
+from app.broker import Place
 from app.environments.service import check_usable
 from app.functions import queries
 from app.functions.domain import (
@@ -31,7 +32,7 @@ from app.functions.languages import languages as languages_of
 from app.functions.models import Function, Version
 from app.identity import new_id
 from app.platform import Platform
-from app.queue import BACKGROUND, Queue, Task, enqueue, message
+from app.queue import BACKGROUND, Queue, Task, enqueue, message, set_places
 from app.toolchains import State, toolchain
 
 
@@ -77,6 +78,8 @@ def register(
                 description=description,
                 timeout_ms=limits.timeout_ms,
                 memory_mb=limits.memory_mb,
+                executions_per_minute=limits.executions_per_minute,
+                concurrency=limits.concurrency,
                 active_version=None,
                 latest_version=0,
                 decided_version=0,
@@ -91,6 +94,8 @@ def register(
             )
             session.add(function)
             version = add_version(session, function, code, correlation_id)
+            if limits.concurrency is not None:
+                set_places(session, function.id, limits.concurrency)
             record(session, principal.actor, Act("function.create", function.id, after=_state(function)))
             return function, version
     except IntegrityError as error:
@@ -126,6 +131,8 @@ def change(
                 check_usable(session, principal, wanted)
             for field, value in changes.items():
                 setattr(function, field, value)
+            if "concurrency" in changes:
+                set_places(session, function_id, function.concurrency)
             share(session, function, sharing or Sharing())
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
@@ -145,6 +152,15 @@ def read(platform: Platform, principal: Principal, function_id: UUID) -> tuple[F
     """A function with its latest version; raises `UnknownFunction`, also for one that the caller may not see."""
     with platform.database.reading() as session:
         return _there(principal, queries.find(session, function_id))
+
+
+def is_limited(platform: Platform, principal: Principal, function_id: UUID) -> bool:
+    """Whether a function has limits of its own; False as well for one that the caller may not see."""
+    try:
+        function, _ = read(platform, principal, function_id)
+    except UnknownFunction:
+        return False
+    return function.executions_per_minute is not None or function.concurrency is not None
 
 
 def check_owned(platform: Platform, principal: Principal, function_id: UUID) -> None:
@@ -178,6 +194,7 @@ def delete(
     record(session, principal.actor, Act("function.delete", function_id, before=_state(function)))
     function.deleted_at = queries.now(session)
     function.environment_id = None
+    set_places(session, function_id, None)
     queries.discard_messages(session, function_id)
 
 
@@ -247,7 +264,7 @@ def add_version(session: Session, function: Function, code: Code, correlation_id
     session.add(version)
     session.flush()
     ids = {"function_id": str(function.id), "number": version.number}
-    enqueue_work(session, Task.COMPILE, function.id, ids, correlation_id)
+    enqueue_work(session, Task.COMPILE, function, ids, correlation_id)
     return version
 
 
@@ -265,6 +282,8 @@ def _state(function: Function) -> dict[str, Any]:
         "description": function.description,
         "timeoutMs": function.timeout_ms,
         "memoryMb": function.memory_mb,
+        "executionsPerMinute": function.executions_per_minute,
+        "concurrency": function.concurrency,
         "activeVersion": function.active_version,
         "retry": function.retry,
         "latestVersion": function.latest_version,
@@ -274,8 +293,8 @@ def _state(function: Function) -> dict[str, Any]:
     }
 
 
-def enqueue_work(session: Session, task: Task, function_id: UUID, ids: Mapping[str, Any], correlation_id: str) -> None:
-    """Give a compile worker something to do when the transaction commits."""
+def enqueue_work(session: Session, task: Task, function: Function, ids: Mapping[str, Any], correlation_id: str) -> None:
+    """Give a compile worker something to do when the transaction commits. Owners of functions take turns."""
     payload = message(
         task,
         Queue.COMPILE,
@@ -284,7 +303,8 @@ def enqueue_work(session: Session, task: Task, function_id: UUID, ids: Mapping[s
         correlation_id=correlation_id,
         ids=ids,
     )
-    enqueue(session, Queue.COMPILE, payload, function_id=str(function_id))
+    place = Place(BACKGROUND, lane=None if function.owner_id is None else str(function.owner_id))
+    enqueue(session, Queue.COMPILE, payload, function_id=str(function.id), place=place)
 
 
 def _check_size(platform: Platform, code: Code) -> None:

@@ -90,7 +90,8 @@ def verify_again(
     platform: Platform, session: Session, principal: Principal, function_id: UUID, number: int, *, correlation_id: str
 ) -> UUID:
     """The same in the caller's transaction."""
-    check_ownership(platform, principal, visible(session, principal, function_id))
+    function = visible(session, principal, function_id)
+    check_ownership(platform, principal, function)
     found = version_queries.lock(session, function_id, number)
     if found is None:
         raise NoSuchVersion
@@ -106,7 +107,7 @@ def verify_again(
     found.verification, found.verification_id = Verification.PENDING, new_id()
     found.verified_at = found.verification_reason = found.rebuilt = None
     ids = {"function_id": str(function_id), "number": number, "verification_id": str(found.verification_id)}
-    enqueue_work(session, Task.VERIFY, function_id, ids, correlation_id)
+    enqueue_work(session, Task.VERIFY, function, ids, correlation_id)
     record(session, principal.actor, Act("version.verify", function_id, after={"number": number}))
     return found.verification_id
 

@@ -55,9 +55,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "entry_refused": (422, "The environment cannot have this entry"),
     "unsupported": (422, "The request asks for what this server does not do"),
     "too_many_attempts": (429, "There were too many attempts"),
+    "rate_limited": (429, "There were too many requests"),
+    "quota_exceeded": (429, "As much waits as may"),
     "headers_too_large": (431, "The headers are too large"),
     "internal_error": (500, "Something went wrong here"),
     "unavailable": (503, "The service is not available"),
+    "overloaded": (503, "There is more to do than can be done"),
     "insufficient_storage": (507, "There is no space left"),
 }
 
@@ -198,7 +201,8 @@ def _from_database(error: Exception) -> Problem | None:
 
 def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
     """Let the errors of a package become problems: their text is the detail, their data (limits and the like) are
-    members, a `pointer` among it says which part of the request is meant, and `retry_after_seconds` is a header.
+    members, a `pointer` among it says which part of the request is meant, `retry_after_seconds` is a header, and so are
+    `headers`.
     """
 
     def handle(error: Exception) -> Response:
@@ -210,7 +214,7 @@ def answer_as(app: Flask, codes: Mapping[type[Exception], str]) -> None:
         if pointer := members.pop("pointer", None):
             members["errors"] = [{"pointer": pointer, "message": detail}]
         seconds = members.pop("retry_after_seconds", None)
-        headers = {} if seconds is None else {"Retry-After": str(seconds)}
+        headers = members.pop("headers", {}) | ({} if seconds is None else {"Retry-After": str(seconds)})
         return render(Problem(code, detail, headers=headers, **members))
 
     for error_class in codes:

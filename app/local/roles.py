@@ -57,9 +57,11 @@ def make_role(connection: "Connection[Any]") -> None:
 
 
 def make_database(connection: "Connection[Any]", name: str, template: str = "template1") -> None:
-    """Make a database of the role's unless it is there."""
+    """Make a database of the role's unless it is there. Files are copied as files: through the log, as PostgreSQL does
+    it by itself, a template with hundreds of small tables takes ten times as long.
+    """
     if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-        connection.execute(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE "{template}"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE "{template}" STRATEGY FILE_COPY'.encode())
 
 
 def hand_over(connection: "Connection[Any]") -> None:

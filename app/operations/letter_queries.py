@@ -18,7 +18,9 @@ ORDER BY id DESC LIMIT %(limit)s
 #: Let one be delivered again as if it had never been before.
 _REVIVE = """
 WITH revived AS (
-    UPDATE broker.messages SET state = 'ready', dead_reason = NULL, died_at = NULL, ready_at = now(),
+    UPDATE broker.messages SET dead_reason = NULL, died_at = NULL,
+        state = CASE WHEN gated THEN 'delayed' ELSE 'ready' END,
+        ready_at = CASE WHEN gated THEN 'infinity' ELSE now() END,
         deliveries = 0, losses = 0, requeues = 0
     WHERE id = %(id)s AND state = 'dead'
     RETURNING queue

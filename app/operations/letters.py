@@ -92,10 +92,10 @@ def delete_one(platform: Platform, principal: Principal, letter_id: int) -> None
 
 
 def _replay(
-    _platform: Platform, session: Session, principal: Principal, letter: Mapping[str, Any], correlation_id: str
+    platform: Platform, session: Session, principal: Principal, letter: Mapping[str, Any], correlation_id: str
 ) -> None:
     replays = Replays(limit=1, correlation_id=correlation_id)
-    if not bulk.replay_these(session.connection(), principal, replays, [letter["execution_id"]]):
+    if not bulk.replay_these(platform, session.connection(), principal, replays, [letter["execution_id"]]):
         raise UnknownVersion("of the execution")
 
 

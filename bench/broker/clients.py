@@ -45,6 +45,8 @@ def _as_script(statement: str) -> str:
         "queue": "'bench'",
         "channel": "'broker.bench'",
         "priority": "0",
+        "lane": "NULL",
+        "head": "0",
         "delay": "interval '0'",
         "ttl": "NULL::interval",
         "undeclared_ttl": "NULL::interval",

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from app.broker import publishing_in, statements
+from app.broker import Place, addressed_to, publishing_in, statements
 from bench.broker.producers import CeleryProducer
 
 ROWS = 2000
@@ -28,7 +28,7 @@ SELECT count(*) FROM woken
 def rates(url: str) -> dict[str, float]:
     """Rows a second of each way, by its name, each committed durably by itself."""
     sending = CeleryProducer(url)
-    message = {"queue": "bench", "channel": "broker.bench", "priority": 0, "payload": json.dumps({"body": "x" * 600})}
+    message = addressed_to("bench", Place(0)) | {"payload": json.dumps({"body": "x" * 600})}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TABLE)
         sending.send(-1)

@@ -152,6 +152,7 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "DELETE /functions/<id:function_id>/aliases/<label:name>": Row(Scope.FUNCTIONS_WRITE, of_function=True, owned=True),
     "GET /languages": Row(Scope.FUNCTIONS_READ),
+    "GET /limits": Row(Scope.EXECUTIONS_READ),
     "GET /executions": Row(Scope.EXECUTIONS_READ),
     "GET /executions/<id:execution_id>": Row(Scope.EXECUTIONS_READ, of_function=True),
     "POST /executions/replay": Row(Scope.FUNCTIONS_EXECUTE, body={"filter": {"correlationId": "nobody's"}}),

@@ -30,10 +30,10 @@ SELECT now() - n * interval '72 milliseconds', CASE WHEN n % 50 = 0 THEN 'worker
        'w' || n % 20 || '@h', CASE WHEN n % 50 <> 0 THEN md5(n::text) END, '{}'
 FROM generate_series(1, 100000) AS n;
 
-INSERT INTO broker.messages (queue, state, priority, holder, deliveries, enqueued_at, ready_at, expires_at, function_id,
+INSERT INTO broker.messages (queue, state, priority, lane, holder, deliveries, enqueued_at, ready_at, expires_at, function_id,
                              execution_id, dead_reason, died_at, payload)
 SELECT CASE WHEN n % 10 < 5 THEN 'execute' WHEN n % 10 = 5 THEN 'compile' ELSE 'other-' || n % 7 END,
-       state, n * 7 % 10,
+       state, n * 7 % 10, CASE WHEN n % 3 > 0 THEN 'lane ' || n % 20 END,
        CASE state WHEN 'leased' THEN 'w' || n % 20 || '@h' END,
        (state <> 'ready')::integer,
        now() - (1000000 - n) * interval '10 milliseconds',

@@ -20,10 +20,11 @@ import pytest
 from kombu import Connection
 from sqlalchemy import Connection as Database
 from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from app.accounts.domain import Principal
 from app.audit.domain import Actor
-from app.broker import Delivery, dying, register_transport, settle, statements
+from app.broker import Delivery, Place, addressed_to, dying, register_transport, settle, statements
 from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
@@ -33,8 +34,11 @@ from app.executions import queries as executions
 from app.executions.domain import Finish, Key, Status, Submission
 from app.executions.queries import Claimed
 from app.functions import queries as functions
+from app.limits import queries as limits
+from app.limits.domain import Allowance
 from app.operations import queries as operations
 from app.operations.domain import EventFilter
+from app.queue import set_places
 from app.rules import Role
 from tests.planning import Mode, Plan, Recorder, Statement, explain
 
@@ -75,7 +79,8 @@ class Worker:
 
     def publish(self, exchange: str) -> None:
         """Send a message."""
-        self.channel.basic_publish(self.channel.prepare_message("hello"), exchange, "execute")
+        message = self.channel.prepare_message("hello", headers={"lane": "lane 3"})
+        self.channel.basic_publish(message, exchange, "execute")
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +165,11 @@ SOMEBODY = Principal(uuid4(), "somebody@example.org", "Somebody", Role.DEV, froz
 
 def submit(**terms: Any) -> Callable[[Worker], object]:
     """Accept an execution."""
+    allowance = terms.pop("allowance", None)
     submission = Submission(id=uuid4(), function_id=FUNCTION, input="1", correlation_id="c", waiter="w", **terms)
+    address = addressed_to("execute", Place(6, lane="lane 3"))
     return lambda worker: submission_queries.submit(
-        worker.database, SOMEBODY, submission, queue="execute", priority=6, payload="{}"
+        worker.database, SOMEBODY, submission, address=address, payload="{}", allowance=allowance
     )
 
 
@@ -196,6 +203,7 @@ def view(name: str, order: str) -> Callable[[Worker], object]:
 READY, PRIMARY = "ix_messages_ready", "messages_pkey"
 OF_A_QUEUE = {READY, "ix_messages_delayed", "ix_messages_leased", PRIMARY}
 DUE = OF_A_QUEUE
+SUBMITTED = {"pk_functions", "pk_versions", READY, "ix_messages_lane"}
 COUNTED = {READY, "ix_messages_delayed", "ix_messages_leased", "ix_messages_dead"}
 
 
@@ -227,8 +235,8 @@ CLAIMS = [
 
 HOT = [
     *CLAIMS,
-    Case("BEAT with TIDY", lambda w: w.pump.beat(), DUE | {"ix_messages_expiring", "_pkey"}),
-    Case("BEAT", lambda w: w.pump.beat(), DUE | {"_pkey"}),
+    Case("BEAT with TIDY", lambda w: w.pump.beat(), DUE | {"ix_messages_expiring", "ix_messages_lane", "_pkey"}),
+    Case("BEAT", lambda w: w.pump.beat(), DUE | {"ix_messages_lane", "_pkey"}),
     Case("ACKNOWLEDGE", acknowledge, {PRIMARY}),
     Case("RENEW", renew, {PRIMARY}),
     Case("RELEASE", lambda w: w.channel.release([w.leased()], losses=0, requeues=1), {PRIMARY}),
@@ -236,7 +244,7 @@ HOT = [
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
     Case("DYING and BURY_LOST", bury_lost, {"ix_messages_leased", PRIMARY, "_pkey"}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
-    Case("PUBLISH", lambda w: w.publish(""), set()),
+    Case("PUBLISH", lambda w: w.publish(""), {READY, "ix_messages_lane"}),
     Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
 ]
 
@@ -246,10 +254,16 @@ CASES = [
     Case("SIZE", lambda w: w.channel._size("execute"), {READY, "ix_messages_expiring"}),
     Case("PURGE_QUEUE", lambda w: w.channel.queue_purge("other-3"), OF_A_QUEUE, in_order=False),
     Case("DELETE_QUEUE", lambda w: w.channel.queue_delete("other-4"), OF_A_QUEUE, in_order=False),
-    Case("SUBMIT", submit(), {"pk_functions", "pk_versions"}),
-    Case("SUBMIT, timed", submit(max_age=timedelta(hours=1)), {"pk_functions", "pk_versions"}),
-    Case("SUBMIT, with a key", submit(key=Key("k", b"")), {"pk_functions", "pk_versions"}),
-    Case("SUBMIT, by an alias", submit(alias="live"), {"pk_functions", "pk_versions"}),
+    Case("SUBMIT", submit(), SUBMITTED),
+    Case("SUBMIT, timed", submit(max_age=timedelta(hours=1)), SUBMITTED),
+    Case("SUBMIT, with a key", submit(key=Key("k", b"")), SUBMITTED),
+    Case("SUBMIT, by an alias", submit(alias="live"), SUBMITTED),
+    Case("SUBMIT, limited", submit(allowance=Allowance(concurrency=3)), SUBMITTED),
+    Case("ADMIT", lambda w: executions.admit(w.database), set()),
+    Case("SET_GATE", lambda w: set_places(Session(w.database), FUNCTION, 5), set()),
+    Case("OPEN_GATE", lambda w: set_places(Session(w.database), FUNCTION, None), {"pk_gates"}),
+    Case("WAITING", lambda w: limits.waiting(w.database, "execute", most=1000, lane="lane 3"), {"ix_messages_lane"}),
+    Case("UNDER_WAY", lambda w: limits.under_way(w.database, lane="lane 3"), {"ix_messages_through_lane"}),
     Case("AGAIN", again, {PRIMARY, "_pkey"}),
     Case(
         "ATTEMPTS", lambda w: history_queries.attempts_of(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}

@@ -1,0 +1,234 @@
+"""How often users, keys and functions may have something executed."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from tests.api.answers import assert_problem, register, registered_ready
+from tests.limits.conftest import Limited, Rows
+from tests.workbench import Workbench
+
+ASYNC = {"Prefer": "respond-async"}
+Later = Callable[..., None]
+
+
+def execute(client: FlaskClient, url: str, *, key: str | None = None) -> TestResponse:
+    """Have a function executed, without waiting."""
+    headers = ASYNC | ({} if key is None else {"Idempotency-Key": key})
+    return client.post(f"{url}/execute", json={}, headers=headers)
+
+
+def burst(client: FlaskClient, url: str, most: int = 50) -> int:
+    """How many are accepted before one is refused."""
+    for number in range(most):
+        if execute(client, url).status_code != 202:
+            return number
+    return most
+
+
+def limit(client: FlaskClient, url: str, **limits: int | None) -> None:
+    """Give a function limits."""
+    response = client.put(url, json={"limits": limits})
+    assert response.status_code == 200, response.text
+
+
+def test_a_user_who_asks_too_often_is_told_when_to_ask_again(
+    limited: Limited, url: str, somebody: str, later: Later, rows: Rows
+) -> None:
+    client = limited(user_executions_per_minute=60)
+    assert burst(client, url) == 10
+    refused = execute(client, url)
+    assert assert_problem(refused, "rate_limited")["scope"] == "USER"
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.headers["RateLimit-Policy"] == '"user";q=60;w=60'
+    assert refused.headers["RateLimit"].startswith('"user";r=0;t=')
+    # Nothing was lost, nothing came of what was refused, and nobody else is kept from anything.
+    assert rows("SELECT count(*) FROM executions") == rows("SELECT count(*) FROM broker.messages") == [(10,)]
+    assert execute(limited(somebody, user_executions_per_minute=60), url).status_code == 202
+    later(seconds=3)
+    assert burst(client, url) == 3
+
+
+def test_what_is_left_is_told_with_every_answer(limited: Limited, url: str) -> None:
+    client = limited(user_executions_per_minute=60)
+    left = [execute(client, url).headers["RateLimit"].partition(";t=")[0] for _ in range(3)]
+    assert left == ['"user";r=9', '"user";r=8', '"user";r=7']
+    batch = client.post(f"{url}/execute-batch", json={"inputs": [1, 2, 3]})
+    assert batch.headers["RateLimit"].startswith('"user";r=4;')
+
+
+def test_who_has_no_limit_is_told_of_none(client: FlaskClient, url: str) -> None:
+    assert not [name for name, _ in execute(client, url).headers.to_wsgi_list() if name.startswith("RateLimit")]
+
+
+def test_keys_are_limited_apart_and_make_none_that_is_limited_less(
+    client: FlaskClient, limited: Limited, url: str
+) -> None:
+    slow = client.post("/api-keys", json={"name": "slow", "executionsPerMinute": 12}).get_json()
+    assert slow["executionsPerMinute"] == 12
+    assert burst(limited(slow["key"]), url) == 2
+    assert_problem(execute(limited(slow["key"]), url), "rate_limited")
+    made = limited(slow["key"]).post("/api-keys", json={"name": "of it", "executionsPerMinute": 600}).get_json()
+    assert made["executionsPerMinute"] == 12
+    assert execute(client, url).status_code == 202
+    # One that says nothing has what is set for all.
+    plain = client.post("/api-keys", json={"name": "plain"}).get_json()
+    assert burst(limited(plain["key"], key_executions_per_minute=18), url) == 3
+
+
+def test_a_functions_rate_holds_for_all_its_callers_and_no_other_function(
+    client: FlaskClient, limited: Limited, somebody: str, workbench: Workbench, url: str, later: Later
+) -> None:
+    other = f"/functions/{registered_ready(client, workbench, 'other')['id']}"
+    limit(client, url, executionsPerMinute=18)
+    assert client.get(url).get_json()["limits"]["executionsPerMinute"] == 18
+    assert burst(client, url) == 3
+    answer = assert_problem(execute(limited(somebody), url), "rate_limited")
+    assert (answer["scope"], answer["limit"]) == ("FUNCTION", 18)
+    assert execute(client, other).status_code == 202
+    later(minutes=1)
+    assert burst(client, url) == 3
+    limit(client, url, executionsPerMinute=None)
+    assert "executionsPerMinute" not in client.get(url).get_json()["limits"]
+    assert burst(client, url, 20) == 20
+
+
+def test_where_one_of_several_rates_has_nothing_left_none_loses_a_turn(
+    limited: Limited, client: FlaskClient, url: str, rows: Rows
+) -> None:
+    limit(client, url, executionsPerMinute=6)
+    both = limited(user_executions_per_minute=600)
+    assert burst(both, url) == 1
+    before = rows("SELECT name, due_at FROM throttles ORDER BY name")
+    assert_problem(execute(both, url), "rate_limited")
+    assert rows("SELECT name, due_at FROM throttles ORDER BY name") == before
+
+
+def test_a_batch_takes_a_turn_for_each_and_one_that_is_larger_than_the_burst_all_of_it(
+    limited: Limited, url: str, later: Later
+) -> None:
+    client = limited(user_executions_per_minute=60)
+
+    def batch(size: int) -> TestResponse:
+        return client.post(f"{url}/execute-batch", json={"inputs": list(range(size))})
+
+    assert batch(8).status_code == 202
+    assert_problem(batch(3), "rate_limited")
+    assert batch(2).status_code == 202
+    # A larger one waits for the whole burst, and is paid for afterwards.
+    refused = batch(40)
+    assert_problem(refused, "rate_limited")
+    assert int(refused.headers["Retry-After"]) in {9, 10}
+    later(seconds=10)
+    assert batch(40).status_code == 202
+    assert int(execute(client, url).headers["Retry-After"]) in {30, 31}
+
+
+def test_replays_take_turns(limited: Limited, client: FlaskClient, workbench: Workbench, url: str, rows: Rows) -> None:
+    for _ in range(12):
+        execute(client, url)
+    workbench.drain()
+    rated = limited(user_executions_per_minute=60)
+    (first,) = rows("SELECT id FROM executions LIMIT 1")
+    assert rated.post(f"/executions/{first[0]}/replay", json={}, headers=ASYNC).status_code == 202
+    assert_problem(rated.post("/executions/replay", json={"filter": {"status": "COMPLETED"}}), "rate_limited")
+    done = rated.post("/executions/replay", json={"filter": {"status": "COMPLETED"}, "limit": 9})
+    assert (done.status_code, done.get_json()) == (202, {"count": 9})
+    assert_problem(execute(rated, url), "rate_limited")
+    # A function's own rate is kept as well.
+    rows("DELETE FROM throttles")
+    limit(client, url, executionsPerMinute=6)
+    one = {"filter": {"status": "COMPLETED"}, "limit": 1}
+    assert client.post("/executions/replay", json=one).status_code == 202
+    answer = assert_problem(client.post("/executions/replay", json=one), "rate_limited")
+    assert answer["scope"] == "FUNCTION"
+
+
+def test_a_request_that_is_sent_again_is_answered_though_no_turn_is_left(limited: Limited, url: str) -> None:
+    client = limited(user_executions_per_minute=6)
+    first = execute(client, url, key="once")
+    assert first.status_code == 202
+    again = execute(client, url, key="once")
+    assert (again.status_code, again.get_json()["id"]) == (202, first.get_json()["id"])
+    assert_problem(execute(client, url, key="another"), "rate_limited")
+
+
+def test_what_cannot_be_executed_takes_no_turn(limited: Limited, client: FlaskClient, url: str) -> None:
+    rated = limited(user_executions_per_minute=60)
+    waiting = f"/functions/{register(client, 'not-built-yet')['id']}"
+    for _ in range(12):
+        assert_problem(execute(rated, waiting), "function_not_ready")
+        assert_problem(rated.post(f"{url}/execute", json={"version": 7}), "unknown_reference")
+    assert burst(rated, url) == 10
+
+
+@pytest.mark.parametrize("name", ["executionsPerMinute", "concurrency"])
+@pytest.mark.parametrize("value", [0, -1, 10_000_000, 1.5, "many"])
+def test_a_limit_that_makes_no_sense_is_refused(client: FlaskClient, url: str, name: str, value: Any) -> None:
+    assert_problem(client.put(url, json={"limits": {name: value}}), "validation_error")
+
+
+class Reference:
+    """The generic cell rate algorithm as its papers have it: one number, the theoretical arrival time."""
+
+    def __init__(self, every: float, burst: int) -> None:
+        self.now, self.due, self.every, self.burst = 0.0, 0.0, every, burst
+
+    def take(self, count: int) -> bool:
+        """Whether so many are admitted now."""
+        due = max(self.due, self.now)
+        if due + min(count, self.burst) * self.every > self.now + self.burst * self.every + 1e-9:
+            return False
+        self.due = due + count * self.every
+        return True
+
+
+def test_turns_are_those_of_the_algorithm(limited: Limited, url: str, later: Later, rows: Rows) -> None:
+    # The clock is moved by hand: so slow a rate that the test's own time does not matter.
+    client = limited(user_executions_per_minute=1)
+    rows("INSERT INTO throttles SELECT 'unrelated', now()")
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.sampled_from([0, 0, 20, 61, 130, 300]), st.integers(1, 3)), max_size=8))
+    def check(steps: list[tuple[int, int]]) -> None:
+        rows("DELETE FROM throttles")
+        reference = Reference(60.0, 1)
+        for seconds, count in steps:
+            later(seconds=seconds)
+            reference.now += seconds
+            body = {"inputs": list(range(count))}
+            accepted = client.post(f"{url}/execute-batch", json=body).status_code == 202
+            assert accepted == reference.take(count), (seconds, count, reference.now, reference.due)
+
+    check()
+
+
+def test_fifty_at_once_are_admitted_as_often_as_one_after_the_other(limited: Limited, url: str, rows: Rows) -> None:
+    client = limited(user_executions_per_minute=120)
+    app = client.application
+    answers: list[int] = []
+    start = threading.Barrier(50)
+
+    def ask() -> None:
+        mine = app.test_client()
+        mine.environ_base.update(client.environ_base)
+        start.wait()
+        answers.append(execute(mine, url).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ((admitted, seconds),) = rows(
+        "SELECT count(*), extract(epoch FROM max(created_at) - min(created_at)) FROM executions"
+    )
+    assert answers.count(202) == admitted
+    assert set(answers) == {202, 429}
+    assert 20 <= admitted <= 20 + 2 * float(seconds) + 1
