@@ -26,6 +26,7 @@ celery = create_celery(
     on_claim={Queue.EXECUTE: executions.BEGIN},
     on_dead=[executions.LOST, *functions.ON_DEAD],
     on_expired=[executions.EXPIRED],
+    on_released=[executions.RELEASED],
     results=results_of(platform),
     child_max_tasks=settings.child_max_tasks,
     child_max_memory_mb=settings.child_max_memory_mb,

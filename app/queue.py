@@ -35,6 +35,10 @@ class Queue(StrEnum):
     EXECUTE = "execute"
 
 
+#: How long a worker that was told to stop works on.
+DRAIN_SECONDS = {Queue.EXECUTE: 30.0, Queue.COMPILE: 120.0}
+
+
 class Task(StrEnum):
     """Stable names of what workers do."""
 
@@ -134,15 +138,17 @@ def create_celery(
     on_claim: Mapping[str, str],
     on_dead: Sequence[str],
     on_expired: Sequence[str] = (),
+    on_released: Sequence[str] = (),
     results: Callable[..., Any] | None = None,
     child_max_tasks: int | None = None,
     child_max_memory_mb: int | None = None,
 ) -> Celery:
     """The Celery application of our workers and of every Celery tool.
 
-    `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead` and `on_expired` are what runs when
-    messages are set aside or their time is over (see `app.broker`). `results` makes what answers for results, a backend
-    of Celery's. A worker's child that has done as many tasks, or has had as much memory, is replaced once it is free.
+    `on_claim` maps a queue to the SQL that runs inside its claim, `on_dead`, `on_expired` and `on_released` are what
+    runs when messages are set aside, their time is over, or a worker that stops gives them back (see `app.broker`).
+    `results` makes what answers for results, a backend of Celery's. A worker's child that has done as many tasks, or
+    has had as much memory, is replaced once it is free.
     """
     register_transport()
     celery = Celery("kiln", set_as_current=True)
@@ -153,6 +159,8 @@ def create_celery(
             "on_claim": dict(on_claim),
             "on_dead": list(on_dead),
             "on_expired": list(on_expired),
+            "on_released": list(on_released),
+            "drain_seconds": {str(queue): seconds for queue, seconds in DRAIN_SECONDS.items()},
             "message_schema": MESSAGE_SCHEMA,
             # What is claimed is RUNNING, so nothing is claimed before a child is free for it.
             "read_ahead": 0,

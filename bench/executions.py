@@ -19,6 +19,7 @@ import psycopg
 from bench.counting import EVENT_WRITER, Counted, counting
 from bench.latency import Api, authorization_of, median_ms, percentile, ready_function
 from bench.load import Client, Load, closed_loop, open_loop, request_bytes
+from bench.sources import SHARED
 from bench.whole import Kiln, kiln
 
 SECONDS = 10
@@ -187,7 +188,7 @@ def print_counts(name: str, counted: Counted, executions: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    with kiln() as whole:
+    with kiln(toolchains=SHARED) as whole:
         bench = Bench(whole)
         measure_waiting(bench)
         measure_batches(bench)

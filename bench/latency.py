@@ -29,6 +29,7 @@ import psycopg
 from app.addresses import embedded_url
 from app.local.administrator import administrator_of
 from app.local.postgres import EmbeddedPostgres
+from bench.sources import SHARED
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 120
@@ -92,9 +93,12 @@ def kiln(home: Path, *, stamped: bool) -> Iterator[tuple[int, Path]]:
         [*celery, "--queues", "execute", "--concurrency", "2", "--hostname", "execute@%h"],
         [sys.executable, "-m", web],
     ]
+    if not (home / "toolchains").exists():
+        SHARED.mkdir(exist_ok=True)
+        (home / "toolchains").symlink_to(SHARED)
     with EmbeddedPostgres(home):
         release = [sys.executable, "-m", "app.operations.release"]
-        subprocess.run(release, cwd=ROOT, env=environment, check=True)
+        subprocess.run(release, cwd=ROOT, env=environment, check=True, capture_output=True)
         with (home / "processes.log").open("wb") as log:
             processes = [
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) for command in commands

@@ -90,3 +90,17 @@ ENVIRONMENT = """
     (i32.store8 (i32.add (i32.const 0x20001) (local.get $n)) (i32.const 34))
     (i64.or (i64.const 0x2000000000000) (i64.extend_i32_u (i32.add (local.get $n) (i32.const 2))))))
 """
+
+_WORDS = """(data (i32.const 300) "::progress 30 a third")
+  (data (i32.const 340) "::progress 100")
+  (func $nap"""
+
+_SAY = "(call $log (i32.const 1) (i32.const {place}) (i32.const {length}))"
+
+#: Naps in the same way, and says how far it has come: 30 percent before, 100 after.
+PROGRESS = (
+    NAP.replace("(memory", '(import "kiln" "log" (func $log (param i32 i32 i32)))\n  (memory', 1)
+    .replace("(func $nap", _WORDS, 1)
+    .replace("i64)\n    (local $ms i32)", f"i64)\n    (local $ms i32)\n    {_SAY.format(place=300, length=21)}")
+    .replace("(i64.or (i64.const 0x2000", f"{_SAY.format(place=340, length=14)}\n    (i64.or (i64.const 0x2000")
+)

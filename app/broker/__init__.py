@@ -54,6 +54,11 @@ Transport options
     ``on_dead`` (())
         SQL statements that run in the transaction that sets messages aside; each reads ``buried`` (the same columns).
         A message with which one fails dies without it, and the log says ``message.hook_failed``
+    ``drain_seconds`` ({})
+        queue name to how long a worker that was told to stop works on (30); then its children are killed, and what they
+        hold goes back at once and uncounted
+    ``on_released`` (())
+        SQL statements that run in the transaction of that; each reads ``released`` (columns of `broker.messages`)
     ``on_expired`` (())
         SQL statements that run in the transaction that removes messages whose time is over; each reads ``expired``
         (``execution_id``), and none may fail

@@ -174,7 +174,14 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]
             return
         processes = getattr(getattr(consumer.pool, "_pool", None), "_pool", [])
         children = [process.pid for process in processes]
-        draining.end_in_time(self._url, self._transport.holder, children, grace_seconds=draining.GRACE_SECONDS)
+        queues = consumer.app.amqp.queues.consume_from
+        draining.end_in_time(
+            self._url,
+            self._transport.holder,
+            children,
+            grace_seconds=draining.grace_seconds(self._transport.drain_seconds, queues),
+            on_released=self._transport.on_released,
+        )
 
 
 def _obey_parent_only(**_kwargs: object) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -18,14 +18,17 @@ from app.broker.link import SESSION_OPTIONS
 
 log = logging.getLogger(__name__)
 
-#: Longer than any execution may take, and shorter than the patience of whoever stops us.
-GRACE_SECONDS: Final = 65.0
+#: How long a worker works on where its transport does not say (``drain_seconds``).
+DRAIN_SECONDS: Final = 30.0
 
 #: Give everything back that a consumer holds, at once and uncounted: its work was ended on purpose.
 _RELEASE_HELD = """
-UPDATE broker.messages SET state = 'ready', holder = NULL, ready_at = now()
-WHERE holder = %(holder)s AND state = 'leased'
-RETURNING id
+WITH released AS (
+    UPDATE broker.messages SET state = 'ready', holder = NULL, ready_at = now(), deliveries = deliveries - 1
+    WHERE holder = %(holder)s AND state = 'leased'
+    RETURNING *
+){hooks}
+SELECT id FROM released
 """
 
 
@@ -43,16 +46,27 @@ def _take_orders() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
-def end_in_time(url: str, holder: str, children: Sequence[int], *, grace_seconds: float) -> None:
+def grace_seconds(drain_seconds: Mapping[str, float], queues: Collection[str]) -> float:
+    """How long a worker of these queues works on."""
+    return max((drain_seconds.get(queue, DRAIN_SECONDS) for queue in queues), default=DRAIN_SECONDS)
+
+
+def end_in_time(
+    url: str, holder: str, children: Sequence[int], *, grace_seconds: float, on_released: Sequence[str]
+) -> None:
     """End this process after the grace, whatever its children do: they are killed, and their messages go back at once
     instead of when their leases run out. A process that ends before takes this along.
     """
+    hooks = "".join(f", hook_{number} AS ({hook})" for number, hook in enumerate(on_released))
     threading.Thread(
-        target=_end, args=(url, holder, children, time.monotonic() + grace_seconds), name="end-in-time", daemon=True
+        target=_end,
+        args=(url, holder, children, time.monotonic() + grace_seconds, _RELEASE_HELD.format(hooks=hooks)),
+        name="end-in-time",
+        daemon=True,
     ).start()
 
 
-def _end(url: str, holder: str, children: Sequence[int], deadline: float) -> None:
+def _end(url: str, holder: str, children: Sequence[int], deadline: float, release: str) -> None:
     time.sleep(max(0.0, deadline - time.monotonic()))
     for pid in children:
         try:
@@ -61,7 +75,7 @@ def _end(url: str, holder: str, children: Sequence[int], deadline: float) -> Non
             continue
     try:
         with psycopg.connect(url, autocommit=True, options=SESSION_OPTIONS, connect_timeout=2) as connection:
-            released = connection.execute(_RELEASE_HELD, {"holder": holder}).rowcount
+            released = connection.execute(release.encode(), {"holder": holder}).rowcount
         log.warning("worker.released", extra={"messages": released})
     except psycopg.Error:
         log.warning("worker.released", exc_info=True)

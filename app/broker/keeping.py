@@ -25,11 +25,19 @@ RENEWAL_SECONDS: Final = 0.5
 MARGIN_SECONDS: Final = 1.0
 
 
+#: Something that is done over the connection that renews, while the work goes on.
+Beside = Callable[["psycopg.Connection[Any]"], None]
+
+
 class Kept:
     """One piece of work and its lease."""
 
-    def __init__(self, delivery: Delivery, on_lost: Callable[[], None], lease_seconds: float) -> None:
+    def __init__(
+        self, delivery: Delivery, on_lost: Callable[[], None], lease_seconds: float, beside: Beside | None = None
+    ) -> None:
         self.delivery = delivery
+        self.beside = beside
+        """What is done with each renewal."""
         self.lost = False
         """Whether the lease has gone, or will have before it can be renewed: the result must not be written."""
         self._on_lost = on_lost
@@ -47,6 +55,8 @@ class Kept:
             self.give_up()
         else:
             self._held_until = asked_at + self._lease_seconds
+            if self.beside is not None:
+                self.beside(connection)
 
     def give_up_in_time(self) -> None:
         """Give up where the lease is about to end."""
@@ -83,11 +93,12 @@ class Keeper:
         self._connection: PatientConnection | None = None
 
     @contextmanager
-    def keeping(self, delivery: Delivery, on_lost: Callable[[], None]) -> Iterator[Kept]:
+    def keeping(self, delivery: Delivery, on_lost: Callable[[], None], beside: Beside | None = None) -> Iterator[Kept]:
         """Keep the lease while the block runs. `on_lost` is called at most once, from another thread, and never after
-        the block.
+        the block. `beside` is called from another thread with each renewal, every half second at most; one that comes
+        too late must do no harm.
         """
-        kept = Kept(delivery, on_lost, self._lease_seconds)
+        kept = Kept(delivery, on_lost, self._lease_seconds, beside)
         self._renew_at = time.monotonic() + self._every_seconds
         self._kept = kept
         if self._pid != os.getpid():

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Final
@@ -102,6 +102,18 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         """Consume and hold in the name of `holder`, whom operators call `node`."""
         self.holder, self._node = holder, node
         self.pump.rename(holder, node)
+
+    @property
+    def drain_seconds(self) -> Mapping[str, float]:
+        """How long a worker of a queue works on that was told to stop."""
+        seconds: Mapping[str, float] = self._options.get("drain_seconds", {})
+        return seconds
+
+    @property
+    def on_released(self) -> Sequence[str]:
+        """What else is done when it gives back what it could not end."""
+        statements: Sequence[str] = self._options.get("on_released", ())
+        return statements
 
     def driver_version(self) -> str:
         """For kombu's reports."""

@@ -106,6 +106,8 @@ class Execution:
     not_before: datetime | None = None
     expires_at: datetime | None = None
     replay_of: UUID | None = None
+    progress: Mapping[str, Any] | None = None
+    """How far the latest attempt has come, as the function says: `percent`, `message`, and `at`, a time as text."""
     started_at: datetime | None = None
     completed_at: datetime | None = None
     standings: tuple[Standing, ...] = ()

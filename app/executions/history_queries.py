@@ -14,7 +14,7 @@ from app.executions.domain import Attempt, Execution, Filter, Status
 LISTED = (
     "id, function_id, version, status, attempts, trigger, correlation_id, created_at, error_type, error_message, "
     "error_location, duration_ms, fuel_used, memory_peak_bytes, environment_revision, "
-    "caller_id, priority, not_before, expires_at, replay_of, started_at, completed_at"
+    "caller_id, priority, not_before, expires_at, replay_of, progress, started_at, completed_at"
 )
 WHOLE = f"{LISTED}, input::text, output::text, logs"
 

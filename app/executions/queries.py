@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 from sqlalchemy import Connection
 
 from app.broker import Delivery, addressed_to, statements
@@ -57,7 +58,7 @@ def _with_past(error_type: str, *, message: str = "NULL", location: str = "NULL"
 #: for nothing more. An execution that has already ended brings nothing along.
 BEGIN = f"""
 UPDATE executions AS execution
-SET status = 'RUNNING', started_at = now(), attempts = attempts + 1, worker = claimed.holder,
+SET status = 'RUNNING', started_at = now(), attempts = attempts + 1, worker = claimed.holder, progress = NULL,
     earlier_attempts = CASE WHEN execution.status = 'RUNNING' THEN {_with_past("'WORKER_LOST'")}
                             ELSE execution.earlier_attempts END,
     environment_revision = CASE WHEN function.environment_id IS NOT NULL
@@ -94,7 +95,7 @@ WITH settled AS ({statements.SETTLE}), finished AS (
         'id', execution.id, 'status', status, 'output', output::text, 'logs', logs,
         'error_type', error_type, 'error_message', error_message, 'error_location', error_location,
         'duration_ms', duration_ms, 'fuel_used', fuel_used, 'memory_peak_bytes', memory_peak_bytes,
-        'environment_revision', environment_revision, 'attempts', attempts,
+        'environment_revision', environment_revision, 'attempts', attempts, 'progress', progress,
         'started_at', started_at, 'completed_at', completed_at
     )::text AS result
 )
@@ -176,6 +177,20 @@ SET status = 'FAILED', completed_at = now(), started_at = coalesce(started_at, n
 FROM buried
 WHERE execution.id = buried.execution_id AND execution.status IN ('PENDING', 'RUNNING')
 RETURNING pg_notify(coalesce(waiter, 'kiln_nobody'), json_build_object('id', execution.id)::text)
+"""
+
+#: Runs where a worker that stops gives back what it could not end (see `app.broker`): that was no attempt.
+RELEASED = """
+UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1, progress = NULL,
+    environment_revision = NULL
+FROM released
+WHERE execution.id = released.execution_id AND execution.status = 'RUNNING'
+"""
+
+#: Write how far an attempt has come.
+PROGRESS = """
+UPDATE executions SET progress = %(progress)s::jsonb
+WHERE id = %(execution_id)s AND status = 'RUNNING' AND attempts = %(attempt)s
 """
 
 #: Runs where the time of messages is over (see `app.broker`): ends their executions, and tells whoever waits.
@@ -323,6 +338,13 @@ def admit(connection: Connection) -> None:
 def notify(connection: Connection, channel: str) -> None:
     """Notify a channel of nothing in particular."""
     connection.exec_driver_sql("SELECT pg_notify(%(channel)s, '')", {"channel": channel})
+
+
+def tell_progress(connection: "psycopg.Connection[Any]", claimed: Claimed, progress: Mapping[str, Any]) -> None:
+    """Write how far an attempt has come, over psycopg's own connection; one that has ended is left alone."""
+    attempt = claimed.delivery.carried["attempt"]
+    parameters = {"progress": orjson.dumps(progress).decode(), "execution_id": claimed.execution_id, "attempt": attempt}
+    connection.execute(PROGRESS, parameters)
 
 
 def input_of(connection: Connection, execution_id: UUID) -> str | None:

@@ -5,6 +5,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +24,34 @@ from app.platform import Platform
 from app.queue import Queue, backoff_seconds
 from app.wasm.limits import Limits
 from app.wasm.outcome import Outcome
+from app.wasm.progress import Progress, Reported
 from app.wasm.run import interrupt, run
 
 log = structlog.get_logger()
 
 _MIB = 1 << 20
+
+
+class Progressing:
+    """What an attempt says of its progress, and how much of that is written."""
+
+    def __init__(self, claimed: Claimed) -> None:
+        self.reported = Reported()
+        self._claimed = claimed
+        self._written: Progress | None = None
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether it has said something since."""
+        return self.reported.latest is not self._written
+
+    def write(self, connection: Any) -> None:
+        """Write what is unwritten through psycopg's connection."""
+        latest = self.reported.latest
+        if latest is not None and latest is not self._written:
+            told = {"percent": latest.percent, "message": latest.message, "at": _time(latest.at)}
+            queries.tell_progress(connection, self._claimed, told)
+            self._written = latest
 
 
 def execute(platform: Platform, modules: Modules, keeper: Keeper, claimed: Claimed) -> None:
@@ -51,11 +75,15 @@ def run_once(
     """Run the function once; None where its message was taken away meanwhile, for which it is stopped. Nothing is open
     while it runs.
     """
-    with keeper.keeping(claimed.delivery, interrupt) as kept:
-        end = _run(platform, modules, claimed, patience_ms)
+    progress = Progressing(claimed)
+    with keeper.keeping(claimed.delivery, interrupt, progress.write) as kept:
+        end = _run(platform, modules, claimed, patience_ms, progress.reported)
     if kept.lost:
         log.warning("execution.stopped", message=claimed.delivery.tag)
         return None
+    if progress.is_unwritten:
+        with platform.database.statement() as connection:
+            progress.write(connection.connection.driver_connection)
     return end
 
 
@@ -94,7 +122,9 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
     return True
 
 
-def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: float | None) -> Finish:
+def _run(
+    platform: Platform, modules: Modules, claimed: Claimed, patience_ms: float | None, reported: Reported
+) -> Finish:
     carried: dict[str, Any] = claimed.delivery.carried
     module = modules.load(carried["artifact"])
     layer = modules.layer(carried["layer"], module)
@@ -118,11 +148,24 @@ def _run(platform: Platform, modules: Modules, claimed: Claimed, patience_ms: fl
         "correlationId": carried["correlation_id"],
     }
     given = _environment(platform, carried)
-    outcome = run(module, text or "null", layer=layer, limits=limits, context=context, environment=given.variables)
+    outcome = run(
+        module,
+        text or "null",
+        layer=layer,
+        limits=limits,
+        context=context,
+        environment=given.variables,
+        reported=reported,
+    )
     if outcome.location is None and outcome.frames:
         version = UUID(carried["function_id"]), carried["version"]
         outcome = replace(outcome, location=artifacts.place_of(platform, *version, outcome.frames))
     return _end_of(outcome, given)
+
+
+def _time(seconds: float) -> str:
+    """Unix time as text."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _environment(platform: Platform, carried: dict[str, Any]) -> Opened:

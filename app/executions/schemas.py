@@ -88,6 +88,14 @@ class BatchAccepted(WireSchema):
     execution_ids = fields.List(fields.UUID(), required=True, metadata={"description": "In the order of the inputs."})
 
 
+class ProgressRead(WireSchema):
+    """How far the latest attempt has come, as the function says."""
+
+    percent = fields.Float(required=True, validate=validate.Range(0, 100))
+    message = fields.String(required=True, allow_none=True)
+    at = Time(required=True)
+
+
 class ExecutionItem(WireSchema):
     """An execution in a list."""
 
@@ -117,6 +125,9 @@ class ExecutionItem(WireSchema):
     caller_id = fields.UUID(required=True, allow_none=True, metadata={"description": "The user who asked for it."})
     correlation_id = fields.String(required=True)
     replay_of = fields.UUID(required=True, allow_none=True)
+    progress = fields.Nested(
+        ProgressRead, required=True, allow_none=True, metadata={"description": "Null: the function has said nothing."}
+    )
     created_at = Time(required=True)
     started_at = Time(required=True, allow_none=True)
     completed_at = Time(required=True, allow_none=True)
@@ -252,6 +263,7 @@ def as_item(execution: Execution) -> dict[str, Any]:
         "callerId": execution.caller_id,
         "correlationId": execution.correlation_id,
         "replayOf": execution.replay_of,
+        "progress": execution.progress,
         "createdAt": execution.created_at,
         "startedAt": execution.started_at,
         "completedAt": execution.completed_at,

@@ -134,7 +134,7 @@ class Retry:
 
 
 #: The most that a function may ask for.
-MOST = FunctionLimits(timeout_ms=60_000, memory_mb=256, executions_per_minute=1_000_000, concurrency=10_000)
+MOST = FunctionLimits(timeout_ms=3_600_000, memory_mb=256, executions_per_minute=1_000_000, concurrency=10_000)
 
 
 def function_status(active_version: int | None, latest: VersionStatus) -> VersionStatus:

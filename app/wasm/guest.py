@@ -12,6 +12,7 @@ from app.wasm import exports
 from app.wasm.limits import Limits
 from app.wasm.log import Log
 from app.wasm.outcome import Failure, Verdict
+from app.wasm.progress import Reported
 
 _U32 = 0xFFFF_FFFF
 
@@ -40,14 +41,19 @@ class Guest:
     """
 
     def __init__(
-        self, store: wasmtime.Store, limits: Limits, context: Mapping[str, object], environment: Mapping[str, str]
+        self,
+        store: wasmtime.Store,
+        limits: Limits,
+        context: Mapping[str, object],
+        environment: Mapping[str, str],
+        reported: Reported,
     ) -> None:
         self.store = store
         self.limits = limits
         self.environment = environment
         self.memory: wasmtime.Memory | None = None
         self.instance: wasmtime.Instance | None = None
-        self.log = Log(limits.log_bytes)
+        self.log = Log(limits.log_bytes, reported)
         self.source = ""
         self.stdin = b""
         self.stdin_read = 0

@@ -1,5 +1,7 @@
 """What is kept of what a guest printed."""
 
+from app.wasm.progress import Reported
+
 TAIL_BYTES = 16_384
 _PREFIX = {0: "debug: ", 1: "", 2: "warning: ", 3: "error: "}
 
@@ -7,9 +9,10 @@ _PREFIX = {0: "debug: ", 1: "", 2: "warning: ", 3: "error: "}
 class Log:
     """The first `limit_bytes` that a guest printed, and the end of its standard error to tell why it failed."""
 
-    __slots__ = ("_cut", "_kept", "_limit_bytes", "_tail")
+    __slots__ = ("_cut", "_kept", "_limit_bytes", "_reported", "_tail")
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, reported: Reported) -> None:
+        self._reported = reported
         self._kept = bytearray()
         self._tail = bytearray()
         self._limit_bytes = limit_bytes
@@ -22,6 +25,7 @@ class Log:
 
     def write(self, piece: bytes, *, length: int | None = None, is_error: bool = False) -> None:
         """Keeps what fits of `piece`, which stands for `length` bytes that the guest wrote."""
+        self._reported.read(piece)
         room = self._limit_bytes - len(self._kept)
         self._kept += piece[:room]
         if (len(piece) if length is None else length) > room:

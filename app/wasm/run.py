@@ -23,6 +23,7 @@ from app.wasm.layer import Layer, Script
 from app.wasm.limits import Limits
 from app.wasm.linking import Slot, linker
 from app.wasm.outcome import Outcome, Verdict, plain
+from app.wasm.progress import Reported
 from app.wasm.shapes import HOST_FUNCTIONS, Shape, exports_initializer, shape_of
 from app.wasm.watchdog import Watchdog
 
@@ -52,19 +53,21 @@ def run(
     limits: Limits,
     context: Mapping[str, object],
     environment: Mapping[str, str],
+    reported: Reported | None = None,
 ) -> Outcome:
     """Runs `program` on the JSON text `input`, in a store of its own, and says how it ended.
 
     `program` must come from this process's engine of its kind, and `layer` is what makes it this function's; `context`
-    is what the function may know of its execution, and `environment` its variables. Whatever the guest does is an
-    `Outcome`. Raises `UnsupportedModule` for a module that was never accepted, `LayerRefused` for a layer of another
-    kind of program, `AlreadyRunning` where another thread runs one, `EngineFailed` for a fault of the platform. A guest
-    that cannot be interrupted ends the process.
+    is what the function may know of its execution, and `environment` its variables. `reported` has at any time what it
+    has said of its progress. Whatever the guest does is an `Outcome`. Raises `UnsupportedModule` for a module that was
+    never accepted, `LayerRefused` for a layer of another kind of program, `AlreadyRunning` where another thread runs
+    one, `EngineFailed` for a fault of the platform. A guest that cannot be interrupted ends the process.
     """
     host = _host()
     if isinstance(program, Component):
-        return host.run(host.components, host.components.invoke(program, layer), input, limits, context, environment)
-    return host.run(host.modules, host.modules.invoke(program, layer), input, limits, context, environment)
+        invoke = host.components.invoke(program, layer)
+        return host.run(host.components, invoke, input, limits, context, environment, reported)
+    return host.run(host.modules, host.modules.invoke(program, layer), input, limits, context, environment, reported)
 
 
 def translate(component: Component, source: str, *, limits: Limits) -> Outcome:
@@ -203,9 +206,11 @@ class _Host:
         limits: Limits,
         context: Mapping[str, object],
         environment: Mapping[str, str],
+        reported: Reported | None = None,
     ) -> Outcome:
         with self._alone(kind):
-            return _execute(kind, invoke, text, Guest(wasmtime.Store(kind.engine), limits, context, environment))
+            guest = Guest(wasmtime.Store(kind.engine), limits, context, environment, reported or Reported())
+            return _execute(kind, invoke, text, guest)
 
     @contextmanager
     def _alone(self, kind: _Kind) -> Iterator[None]:

@@ -66,6 +66,11 @@ def forgiving() -> None:
         setattr(statements, name, statement)
 
 
+def deaf() -> None:
+    """Whoever works hears nothing of a message that was taken away."""
+    keeping.Kept.give_up = _nothing  # type: ignore[method-assign]
+
+
 def hoarding() -> None:
     """Leases never run out: nobody takes back what a dead worker held."""
     statements.BEAT = statements.BEAT.replace("state = 'leased' AND ready_at <= now()", "false")
@@ -83,7 +88,7 @@ def unwatched() -> None:
 
 def unpatient() -> None:
     """A worker that was told to stop gives its children three seconds."""
-    draining.GRACE_SECONDS = 3  # type: ignore[misc]
+    draining.grace_seconds = lambda *_: 3
 
 
 def deadly() -> None:
@@ -100,7 +105,7 @@ def mortal() -> None:
     """A child dies of certain inputs, as it would of a fault in the engine or for want of memory."""
     ran = running._run
 
-    def run(platform: Any, modules: Any, claimed: Any, patience_ms: float | None) -> Any:
+    def run(platform: Any, modules: Any, claimed: Any, *more: Any) -> Any:
         match claimed.delivery.carried["input"]:
             case '"SIGSEGV"':
                 ctypes.string_at(0)  # A fault: of a signal that was only sent, the engine's handler makes nothing.
@@ -112,9 +117,9 @@ def mortal() -> None:
             case '"memory"':
                 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
                 bytearray(2 << 30)
-        return ran(platform, modules, claimed, patience_ms)
+        return ran(platform, modules, claimed, *more)
 
-    running._run = run
+    running._run = run  # type: ignore[assignment]
 
 
 def unrenewable() -> None:
@@ -170,6 +175,7 @@ _BREAKS: dict[str, Callable[[], Any]] = {
         blocking,
         cursorless,
         deadly,
+        deaf,
         forgiving,
         hasty,
         hoarding,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -26,10 +26,10 @@ class Clients:
         self._ledger = ledger
         self._local = threading.local()
 
-    def submit(self, function_id: str, inputs: Iterable[int | str], *, clients: int = 4) -> None:
-        """Submit an execution for each input, whatever it takes."""
+    def submit(self, function_id: str, inputs: Iterable[int | str], *, clients: int = 4, **terms: object) -> None:
+        """Submit an execution for each input, whatever it takes. `terms` are more members of the requests."""
         with ThreadPoolExecutor(clients) as threads:
-            for _ in threads.map(lambda value: self._insist(function_id, value), inputs):
+            for _ in threads.map(lambda value: self._insist(function_id, value, terms), inputs):
                 pass
 
     def submit_until(self, function_id: str, stop: threading.Event, *, value: int | str, clients: int) -> None:
@@ -51,17 +51,21 @@ class Clients:
         function_id: str = response.json()["id"]
         return function_id
 
-    def _insist(self, function_id: str, value: int | str) -> None:
-        while self.request(function_id, value) is not Answer.ACCEPTED:
+    def _insist(self, function_id: str, value: int | str, terms: Mapping[str, object]) -> None:
+        while self.request(function_id, value, terms) is not Answer.ACCEPTED:
             time.sleep(_AGAIN_SECONDS)
 
-    def request(self, function_id: str, value: int | str) -> Answer:
+    def cancel(self, execution_id: str) -> int:
+        """Cancel an execution; answers the status."""
+        return self._session().post(f"{self.address}/executions/{execution_id}/cancel", timeout=30).status_code
+
+    def request(self, function_id: str, value: int | str, terms: Mapping[str, object] | None = None) -> Answer:
         """One request, under an id of its own that the execution bears as its correlation id."""
         client_id = str(uuid4())
         headers = {"Prefer": "respond-async", "X-Correlation-Id": client_id}
         url = f"{self.address}/functions/{function_id}/execute"
         try:
-            response = self._session().post(url, json={"input": value}, headers=headers, timeout=30)
+            response = self._session().post(url, json={"input": value, **(terms or {})}, headers=headers, timeout=30)
         except requests.RequestException:
             answer, execution_id = Answer.UNKNOWN, ""
         else:

@@ -119,10 +119,10 @@ class Fleet:
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._supervisor.start()
 
-    def web(self) -> str:
+    def web(self, **environment: str) -> str:
         """Start a web server; answers its address when it serves."""
         port = free_port()
-        self._start("web", read_procfile(ROOT / "Procfile", {})["web"], {"PORT": str(port)})
+        self._start("web", read_procfile(ROOT / "Procfile", {})["web"], {"PORT": str(port), **environment})
         address = f"http://127.0.0.1:{port}"
         until(lambda: _answers(address), what="the web server")
         return address

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from celery import Celery
 
+from app.accounts import credentials, first, people
+from app.accounts.domain import Principal
+from app.audit.domain import Actor, Via
+from app.platform import Platform
 from app.queue import create_celery
+from app.rules import Role
 from app.settings import load_settings
 from tests.chaos import oracle
 from tests.chaos.clients import Clients
@@ -71,9 +77,31 @@ class Installation:
             self._clients = Clients(self.fleet.web(), self.key, self.ledger)
         return self._clients
 
-    def submit(self, values: list[int] | list[str] | range, *, function: str = "nap", clients: int = 4) -> None:
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header of who may everything."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def another_user(self) -> tuple[str, str]:
+        """Make a user; answers their id, and a key of theirs."""
+        platform = Platform.of(self.settings, process="test")
+        root, email = first.program(platform), f"{uuid4()}@example.org"
+        user = people.create_user(platform, root, email=email, name=email, role=Role.DEV, password=None).user
+        actor = Actor(user.id, email, Via.SYSTEM)
+        principal = Principal(user.id, email, email, Role.DEV, frozenset(), actor)
+        _, key = credentials.create_key(platform, principal, name="test", scopes=None, expires_at=None)
+        platform.close()
+        return str(user.id), key
+
+    def submit(
+        self, values: list[int] | list[str] | range, *, function: str = "nap", clients: int = 4, **terms: object
+    ) -> None:
         """Have clients submit executions, each insisting until it is accepted."""
-        self.clients.submit(self.functions[function], values, clients=clients)
+        self.clients.submit(self.functions[function], values, clients=clients, **terms)
+
+    def cancel(self, execution_id: object) -> int:
+        """Have a client cancel an execution; answers the status."""
+        return self.clients.cancel(str(execution_id))
 
     @contextmanager
     def writing(self, *, function: str = "nap", clients: int = 6) -> Iterator[None]:

@@ -18,6 +18,7 @@ from app.wasm.limits import Limits
 from app.wasm.lines import place_of, without_lines
 from app.wasm.native import Program, load
 from app.wasm.outcome import Outcome
+from app.wasm.progress import Reported
 from app.wasm.run import run
 
 #: Building it takes a minute, so it stays with what is installed.
@@ -75,6 +76,7 @@ def execute(
     limits: Limits = _LIMITS,
     context: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    reported: Reported | None = None,
 ) -> Outcome:
     """Call its handle with a text."""
     outcome = run(
@@ -84,6 +86,7 @@ def execute(
         limits=limits,
         context=context or {},
         environment=environment or {},
+        reported=reported,
     )
     place = outcome.location or place_of(function.lines, outcome.frames)
     return replace(outcome, location=place)

@@ -14,6 +14,7 @@ from app.toolchains.toolchain import Compiled
 from app.wasm.limits import Limits
 from app.wasm.lines import without_lines
 from app.wasm.outcome import Failure, Outcome
+from app.wasm.progress import Reported
 from tests.toolchains.running import SHARED, Compilation, compiled, execute
 
 FOLDER = Path(__file__).parent / "conformance"
@@ -130,6 +131,16 @@ def _line(location: str | None) -> str | None:
 def test_a_bomb_is_bounded(function: Compilation, deed: str, failure: Failure) -> None:
     outcome = ask(function, deed)
     assert (outcome.output, outcome.failure) == (None, failure), outcome.message
+
+
+def test_how_far_it_has_come_is_seen_while_it_goes_on(function: Compilation) -> None:
+    reported = Reported()
+    limits = Limits(timeout_ms=500, memory_bytes=64 << 20)
+    outcome = execute(function, json.dumps({"do": "loop"}), limits=limits, reported=reported)
+    assert outcome.failure is Failure.TIMEOUT
+    assert reported.latest is not None
+    assert (reported.latest.percent, reported.latest.message) == (40, "halfway")
+    assert "::progress 40 halfway\n" in outcome.logs
 
 
 def test_clocks_are_coarse(function: Compilation) -> None:

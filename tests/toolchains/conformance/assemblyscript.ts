@@ -30,7 +30,10 @@ export function handle(input: string): string {
   if (deed == "context") return context();
   if (deed == "fail") throw new Error("order 7 is unknown"); // fails here
   if (deed == "trap") return (1 / nothing.length).toString(); // traps here
-  if (deed == "loop") while (true) {}
+  if (deed == "loop") {
+    console.log("::progress 40 halfway");
+    while (true) {}
+  }
   if (deed == "memory") {
     const kept: Uint8Array[] = [];
     while (true) kept.push(new Uint8Array(1 << 20));

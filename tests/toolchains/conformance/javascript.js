@@ -12,6 +12,7 @@ const deeds = {
   },
   trap: () => null.member, // traps here
   loop: () => {
+    console.log("::progress 40 halfway");
     for (;;);
   },
   memory: () => {

@@ -32,6 +32,7 @@ def trap(asked, context):
 
 
 def loop(asked, context):
+    print("::progress 40 halfway")
     while True:
         pass
 

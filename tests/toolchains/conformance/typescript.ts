@@ -25,6 +25,7 @@ const deeds: Record<string, (asked: Asked, context: KilnContext) => unknown> = {
   },
   trap: () => (null as any).member, // traps here
   loop: () => {
+    console.log("::progress 40 halfway");
     for (;;);
   },
   memory: () => {

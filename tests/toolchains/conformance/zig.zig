@@ -17,7 +17,10 @@ pub fn handle(allocator: std.mem.Allocator, input: []const u8) ![]const u8 {
         .context => return kiln.context(),
         .fail => kiln.fail(@src(), "order {d} is unknown", .{7}), // fails here
         .trap => return input[input.len..][asked.name.len..][0..1], // traps here
-        .loop => while (true) {},
+        .loop => {
+            std.debug.print("::progress 40 halfway\n", .{});
+            while (true) {}
+        },
         .memory => while (true) @memset(try allocator.alloc(u8, 1 << 20), 1),
         .recursion => return write(allocator, deeper(0)),
         .output => {
