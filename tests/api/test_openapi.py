@@ -75,7 +75,7 @@ def test_every_operation_answers_as_documented(
     strategy = schema[path][method.upper()].as_strategy()
 
     @given(case=strategy, key=sampled_from(keys))
-    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     def answers_as_documented(case: schemathesis.Case, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
         response = case.call(headers=headers)
