@@ -70,6 +70,7 @@ bench: $(DEV)  ## Measure; the figures in docs/benchmarks.md come from here.
 	@$(BIN)/python -m bench.fuel
 	@$(BIN)/python -m bench.access
 	@$(BIN)/python -m bench.life
+	@$(BIN)/python -m bench.limits
 	@$(BIN)/python -m bench.start
 
 bench-broker: $(DEV)  ## Measure the broker beside Redis, RabbitMQ and other queues on PostgreSQL (forty minutes).

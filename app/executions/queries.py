@@ -58,7 +58,8 @@ def _with_past(error_type: str, *, message: str = "NULL", location: str = "NULL"
 #: for nothing more. An execution that has already ended brings nothing along.
 BEGIN = f"""
 UPDATE executions AS execution
-SET status = 'RUNNING', started_at = now(), attempts = attempts + 1, worker = claimed.holder, progress = NULL,
+SET status = 'RUNNING', started_at = now(), attempts = attempts + 1, worker = broker.node_of(claimed.holder),
+    progress = NULL,
     earlier_attempts = CASE WHEN execution.status = 'RUNNING' THEN {_with_past("'WORKER_LOST'")}
                             ELSE execution.earlier_attempts END,
     environment_revision = CASE WHEN function.environment_id IS NOT NULL

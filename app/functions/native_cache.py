@@ -37,12 +37,16 @@ class NativeCache:
         self._directory = platform.settings.home / "cache" / "native" / self._target
 
     def load(self, digest: str) -> native_code.Program:
-        """The module of an artifact; raises `ArtifactMissing`."""
-        path = self._path(digest)
+        """The module of an artifact; raises `ArtifactMissing`. Without room on the disk it is loaded from memory."""
         module = self.load_held(digest)
         if module is None:
-            self._fetch(path, digest)
-            module = self._verified(path, digest)
+            native, mac = self._fetch(digest)
+            try:
+                self._write(self._path(digest), native, mac)
+                module = self._verified(self._path(digest), digest)
+            except OSError as error:
+                log.warning("native_code.unkept", artifact=digest, error=str(error))
+                module = native_code.load_from_memory(native)
         self.touch(digest)
         return module
 
@@ -77,7 +81,7 @@ class NativeCache:
         path = self._path(digest)
         if path.exists():
             return False
-        self._fetch(path, digest)
+        self._write(path, *self._fetch(digest))
         return True
 
     def _path(self, digest: str) -> Path:
@@ -88,8 +92,8 @@ class NativeCache:
         native_code.verify_file(path, mac, self._key, artifacts.identity(digest, self._target))
         return native_code.load(path)
 
-    def _fetch(self, path: Path, digest: str) -> None:
-        """Bring native code from the database to disk, or make it here when none of ours is there."""
+    def _fetch(self, digest: str) -> tuple[bytes, bytes]:
+        """Native code from the database, or made here when none of ours is there, and its seal."""
         with self._platform.database.transaction() as session:
             stored = queries.native(session, digest, self._target)
         if stored is not None:
@@ -98,7 +102,7 @@ class NativeCache:
             except NativeCodeRefused:
                 log.warning("native_code.refused", artifact=digest, where="database")
                 stored = None
-        self._write(path, *(stored or self._make(digest)))
+        return stored or self._make(digest)
 
     def _make(self, digest: str) -> tuple[bytes, bytes]:
         with self._platform.database.transaction() as session:
@@ -122,9 +126,13 @@ class NativeCache:
         self._make_room(len(native))
         for name, content in ((path.with_suffix(_SEAL), mac), (path, native)):
             descriptor, draft = tempfile.mkstemp(dir=self._directory)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(draft).replace(name)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                Path(draft).replace(name)
+            except OSError:
+                Path(draft).unlink(missing_ok=True)
+                raise
 
     def _make_room(self, wanted: int) -> None:
         """Remove what was used the longest ago until so many bytes fit."""

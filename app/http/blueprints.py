@@ -1,9 +1,11 @@
 """flask-smorest as this API speaks it: our problems instead of its errors, our reading of bodies, ids in paths."""
 
+import threading
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
 from flask import Flask, current_app
 from flask_smorest import Api, Blueprint
@@ -100,9 +102,36 @@ class ProblemSchema(Schema):
 
 
 class ProblemApi(Api):  # type: ignore[misc]
-    """The API's error handling: every HTTP error is a problem, in the answers and in the document."""
+    """The API's error handling: every HTTP error is a problem, in the answers and in the document. That is written when
+    it is first asked for: it takes as long as everything else that a web process does to start.
+    """
 
     ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._unwritten: list[Blueprint] = []
+        self._writing = threading.RLock()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def spec(self) -> APISpec:
+        """The document."""
+        with self._writing:
+            while self._unwritten:
+                blueprint = self._unwritten.pop(0)
+                blueprint.register_views_in_doc(self, self._app, self._spec, name=blueprint.name, parameters=None)
+                self._spec.tag({"name": blueprint.name, "description": blueprint.description})
+        return self._spec
+
+    @spec.setter
+    def spec(self, value: APISpec) -> None:
+        self._spec = value
+
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+        """Register a blueprint in the application, and in the document when there is one."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp, **options)
+        self._unwritten.append(blp)
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         """Render what Flask and webargs raise."""

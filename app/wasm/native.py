@@ -6,6 +6,7 @@ process that loads it. So it travels with a seal whose key the jail never holds,
 
 import hashlib
 import hmac
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def load(path: Path) -> Program:
         return wasmtime.Module.deserialize_file(engine(), str(path))
     except wasmtime.WasmtimeError as error:
         raise NativeCodeRefused(str(error)) from error
+
+
+def load_from_memory(native: bytes) -> Program:
+    """The same of bytes, which the caller has verified, without a disk."""
+    descriptor = os.memfd_create("native")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(native)
+        return load(Path(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
 
 
 def _is_of_a_component(path: Path) -> bool:

@@ -76,7 +76,7 @@ class Clients:
     def _read(self, response: requests.Response) -> tuple[Answer, str]:
         if response.status_code in {200, 202}:
             return Answer.ACCEPTED, response.json()["id"]
-        if response.status_code == 503 and response.headers.get("Retry-After"):
+        if response.status_code in {503, 507} and response.headers.get("Retry-After"):
             return Answer.REFUSED, ""
         self.problems.append(f"{response.status_code} {response.text}")
         return Answer.FAULT, ""

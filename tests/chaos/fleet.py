@@ -26,13 +26,15 @@ _WATCH_SECONDS = 0.05
 class Node:
     """One process, its group, and those that took its place."""
 
-    def __init__(self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], log: Path, root: Path = ROOT
+    ) -> None:
         self.name = name
         self.respawn = True
         """Whether it is started again when it ends."""
         self.exits: list[int] = []
         """How its processes ended: exit codes, or signals as negative numbers."""
-        self._argv, self._environment, self._log = argv, environment, log
+        self._argv, self._environment, self._log, self._root = argv, environment, log, root
         self._lock = threading.RLock()
         self._process = self._spawn()
 
@@ -43,7 +45,7 @@ class Node:
                 death_signal=signal.SIGKILL,
                 output=log,
                 environment=self._environment,
-                directory=ROOT,
+                directory=self._root,
             )
 
     @property
@@ -119,10 +121,11 @@ class Fleet:
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._supervisor.start()
 
-    def web(self, **environment: str) -> str:
-        """Start a web server; answers its address when it serves."""
+    def web(self, *, root: Path = ROOT, **environment: str) -> str:
+        """Start a web server of the code in `root`; answers its address when it serves."""
         port = free_port()
-        self._start("web", read_procfile(ROOT / "Procfile", {})["web"], {"PORT": str(port), **environment})
+        argv = read_procfile(root / "Procfile", {})["web"]
+        self._start("web", argv, {"PORT": str(port), **environment}, root=root)
         address = f"http://127.0.0.1:{port}"
         until(lambda: _answers(address), what="the web server")
         return address
@@ -135,18 +138,19 @@ class Fleet:
         concurrency: int = 2,
         broken: str | None = None,
         ready: bool = True,
+        root: Path = ROOT,
         **environment: str,
     ) -> Node:
-        """Start a worker as the Procfile does, under a name of its own; with `broken`, one in which that mechanism is
-        broken (see `broken_worker`).
+        """Start a worker as the Procfile of `root` does, under a name of its own; with `broken`, one in which that
+        mechanism is broken (see `broken_worker`).
         """
-        argv = list(read_procfile(ROOT / "Procfile", {})[queue])
+        argv = list(read_procfile(root / "Procfile", {})[queue])
         argv[argv.index("--concurrency") + 1] = str(concurrency)
         argv[argv.index("--hostname") + 1] = f"{name}@%h"
         if broken is not None:
             argv[argv.index("-A") + 1] = "tests.chaos.broken_worker"
             environment["CHAOS_BROKEN"] = broken
-        node = self._start(name, argv, environment)
+        node = self._start(name, argv, environment, root=root)
         if ready:
             self.ready([node])
         return node
@@ -154,7 +158,9 @@ class Fleet:
     def workers(self, count: int, *, concurrency: int = 2, broken: str | None = None, **environment: str) -> list[Node]:
         """Start that many execute workers; returns when all of them consume."""
         nodes = [
-            self.worker(f"execute-{number}", concurrency=concurrency, broken=broken, ready=False, **environment)
+            self.worker(
+                f"execute-{number}", concurrency=concurrency, broken=broken, ready=False, root=ROOT, **environment
+            )
             for number in range(1, count + 1)
         ]
         self.ready(nodes)
@@ -178,9 +184,9 @@ class Fleet:
         for node in self.nodes:
             node.end()
 
-    def _start(self, name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Node:
+    def _start(self, name: str, argv: Sequence[str], environment: Mapping[str, str], *, root: Path = ROOT) -> Node:
         log = self._directory / f"{name}.log"
-        self.nodes.append(Node(name, argv, environment={**self._environment, **environment}, log=log))
+        self.nodes.append(Node(name, argv, environment={**self._environment, **environment}, log=log, root=root))
         return self.nodes[-1]
 
     def _supervise(self) -> None:

@@ -77,6 +77,10 @@ class Installation:
             self._clients = Clients(self.fleet.web(), self.key, self.ledger)
         return self._clients
 
+    def clients_of(self, address: str) -> Clients:
+        """Clients of another web server."""
+        return Clients(address, self.key, self.ledger)
+
     @property
     def authorization(self) -> dict[str, str]:
         """The header of who may everything."""

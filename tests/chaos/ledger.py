@@ -13,7 +13,7 @@ class Answer(StrEnum):
     ACCEPTED = "accepted"
     """200 or 202: this must never be lost."""
     REFUSED = "refused"
-    """503: to be repeated."""
+    """503, 507: to be repeated."""
     UNKNOWN = "unknown"
     """No answer came: to be repeated."""
     FAULT = "fault"
