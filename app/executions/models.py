@@ -71,7 +71,7 @@ class ExecutionRow(Base):
     retries: Mapped[int] = mapped_column(server_default="0")
     """Attempts that failed by the function's doing and were followed by another."""
     worker: Mapped[str | None] = mapped_column(Text)
-    """The consumer that claimed the latest attempt."""
+    """The node of the worker that claimed the latest attempt."""
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """How far the latest attempt has come, as the function says: percent, message, and when it said so."""
     earlier_attempts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
+from app.accounts.domain import MOST_PER_MINUTE
+
 FunctionId = NewType("FunctionId", UUID)
 
 
@@ -134,7 +136,7 @@ class Retry:
 
 
 #: The most that a function may ask for.
-MOST = FunctionLimits(timeout_ms=3_600_000, memory_mb=256, executions_per_minute=1_000_000, concurrency=10_000)
+MOST = FunctionLimits(timeout_ms=3_600_000, memory_mb=256, executions_per_minute=MOST_PER_MINUTE, concurrency=10_000)
 
 
 def function_status(active_version: int | None, latest: VersionStatus) -> VersionStatus:
