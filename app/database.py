@@ -38,18 +38,24 @@ class Database:
         self.url = url
         self._application_name = application_name
         self._pool_size = pool_size
-        self._engine: Engine | None = None
-        self._pid = 0
+        self._engines: dict[int, Engine] = {}
 
     @property
     def engine(self) -> Engine:
         """This process's engine; one inherited through a fork is dropped without touching its sockets."""
-        if self._engine is None or self._pid != os.getpid():
-            if self._engine is not None:
-                self._engine.dispose(close=False)
-            self._engine = self._create_engine()
-            self._pid = os.getpid()
-        return self._engine
+        pid = os.getpid()
+        engine = self._engines.get(pid)
+        if engine is None:
+            self._drop_inherited()
+            # Of threads that come at the same moment one's is kept. The others' have no connections yet.
+            engine = self._engines.setdefault(pid, self._create_engine())
+        return engine
+
+    def _drop_inherited(self) -> None:
+        for pid in [other for other in list(self._engines) if other != os.getpid()]:
+            inherited = self._engines.pop(pid, None)
+            if inherited is not None:
+                inherited.dispose(close=False)
 
     def _create_engine(self) -> Engine:
         connect_args: dict[str, Any] = {
@@ -98,9 +104,9 @@ class Database:
 
     def dispose(self) -> None:
         """Close the idle connections of this process."""
-        if self._engine is not None and self._pid == os.getpid():
-            self._engine.dispose()
-        self._engine = None
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
 
 
 __all__ = ["Base", "Database", "OperationalError"]

@@ -15,7 +15,15 @@ import orjson
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from app.broker import Delivery, Place, addressed_to, register_transport, release, statements
+from app.broker import (
+    Delivery,
+    Place,
+    addressed_to,
+    publishing_statements,
+    register_transport,
+    release,
+    statements,
+)
 from app.broker.bootsteps import add_bootsteps
 from app.broker.delivery import SETTLED_BY_TASK
 
@@ -98,7 +106,7 @@ def enqueue(session: Session, queue: Queue, payload: str, *, function_id: str, p
         "execution_id": None,
         "payload": payload,
     }
-    session.connection().exec_driver_sql(statements.PUBLISH, parameters)
+    session.connection().exec_driver_sql(publishing_statements.PUBLISH, parameters)
 
 
 def set_places(session: Session, function_id: UUID, places: int | None) -> None:

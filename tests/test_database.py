@@ -1,5 +1,6 @@
 """The way to PostgreSQL."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from app.database import Database
@@ -19,3 +20,15 @@ def test_who_finds_no_connection_free_waits_for_one(settings: Settings) -> None:
         servers = set(threads.map(serve, range(96)))
     database.dispose()
     assert len(servers) <= 3
+
+
+def test_threads_that_come_first_at_the_same_moment_share_an_engine(settings: Settings) -> None:
+    """Each would have connections of its own otherwise, which nobody ever closes."""
+    database, start = Database(settings.database_url), threading.Barrier(24)
+
+    def take(_number: int) -> int:
+        start.wait()
+        return id(database.engine)
+
+    with ThreadPoolExecutor(24) as threads:
+        assert len(set(threads.map(take, range(24)))) == 1

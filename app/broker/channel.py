@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from app.broker import dying, statements, topology
+from app.broker import dying, publishing_statements, statements, topology
 from app.broker.carrier import Carrier
 from app.broker.cursor import Cursor
 from app.broker.declaring import DeclaringChannel
@@ -97,7 +97,7 @@ class Channel(DeclaringChannel):
             "execution_id": execution_id,
             "payload": stored(message),
         }
-        self._write(statements.PUBLISH, parameters)
+        self._write(publishing_statements.PUBLISH, parameters)
 
     def _write(self, statement: str, parameters: dict[str, Any]) -> None:
         caller = current_connection()
@@ -120,7 +120,7 @@ class Channel(DeclaringChannel):
             "ttl": _ttl(message),
             "payload": stored(message),
         }
-        self._write(statements.PUBLISH_FANOUT, parameters)
+        self._write(publishing_statements.PUBLISH_FANOUT, parameters)
 
     # Consuming
 

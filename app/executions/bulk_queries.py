@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
-from app.broker import statements
+from app.broker import publishing_statements
 from app.executions.domain import Filter, Replays, Trigger
 from app.executions.history_queries import conditions
 from app.executions.submission_queries import EACH, GATED
@@ -38,7 +38,7 @@ WITH accepted AS (
     ORDER BY one.id
     RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload,
               now() AS ready_at, expires_at{GATED}
-), {statements.PUBLISH_ACCEPTED_TIMED}
+), {publishing_statements.PUBLISH_ACCEPTED_TIMED}
 SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 """
 

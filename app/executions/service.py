@@ -289,14 +289,10 @@ def _within_limits(
             return None
         raise limits.refusal(platform, principal, terms.function_id, count=len(terms)) from None
     if accepted is not None and accepted.is_gated:
-        admit(platform)
+        # Where this is not done, a worker's beat does it.
+        with platform.database.statement() as connection:
+            queries.admit(connection)
     return accepted
-
-
-def admit(platform: Platform) -> None:
-    """Let executions through that have waited for others to end. Where this is not done, a worker's beat does it."""
-    with platform.database.statement() as connection:
-        queries.admit(connection)
 
 
 _PRIORITIES: Final = {Priority.HIGH: URGENT, Priority.LOW: UNHURRIED}

@@ -2,7 +2,7 @@
 the parts that a submission needs: one without a key and without a time pays for neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
-from app.broker import statements
+from app.broker.publishing_statements import PUBLISH_ACCEPTED, PUBLISH_ACCEPTED_TIMED
 from app.executions.domain import Batch, Key, Submission, Terms
 from app.limits import queries as limits
 from app.limits.domain import Allowance, OutOfTurns, Standing, told
@@ -148,6 +148,7 @@ def statement(shape: _Shape) -> str:
     columns, values, times = _TIMED if shape.is_timed or shape.is_limited else ("", "", "")
     gated = GATED if shape.is_limited else _NOT_GATED if shape.is_timed else ""
     payload = f"replace(%(payload)s, '{EACH}', id::text)" if shape.is_batch else "%(payload)s"
+    publishing = PUBLISH_ACCEPTED_TIMED if columns else PUBLISH_ACCEPTED
     # Each column that is answered costs the web process some microseconds.
     row, source = "count(execution_id) AS accepted" if shape.is_batch else "version, created_at", "accepted"
     if times and not shape.is_batch:
@@ -167,7 +168,7 @@ WITH {first}accepted AS (
            %(level)s, %(waiter)s, %(replay_of)s::uuid, now(){values}
     FROM {ready}{where}{" ORDER BY place" if shape.is_batch else ""}
     RETURNING id AS execution_id, function_id, version, created_at, expires_at, {payload}::json AS payload{times}{gated}
-), {statements.PUBLISH_ACCEPTED_TIMED if columns else statements.PUBLISH_ACCEPTED}
+), {publishing}
 SELECT {row}, CASE WHEN (SELECT count(*) FROM woken) >= 0 THEN (SELECT rank FROM head) END AS head
 FROM {source}
 """
@@ -186,14 +187,17 @@ def submit(
     key is taken, or a limit is reached. `allowance` is what applies to the caller; without one, nothing of a function
     that has limits is accepted.
     """
-    parameters = _parameters(principal, submission, allowance, address=address, payload=payload)
-    parameters |= {"id": submission.id, "input": submission.input, "waiter": submission.waiter}
-    shape = _Shape.of(submission, is_limited=allowance is not None)
-    row = connection.exec_driver_sql(statement(shape), parameters | {"replay_of": submission.replay_of}).one_or_none()
-    if row is None or (shape.is_limited and _is_refused(row)) or row.version is None:
+    particulars = {
+        "id": submission.id,
+        "input": submission.input,
+        "waiter": submission.waiter,
+        "replay_of": submission.replay_of,
+    }
+    row = _accept(connection, principal, submission, particulars, address=address, payload=payload, allowance=allowance)
+    if row is None:
         return None
-    expires_at = row.expires_at if shape.is_timed else None
-    is_gated, standings = (row.is_gated, told(row.told)) if shape.is_limited else (False, ())
+    expires_at = row.expires_at if submission.is_timed else None
+    is_gated, standings = (False, ()) if allowance is None else (row.is_gated, told(row.told))
     return Accepted(row.version, row.created_at, expires_at, row.head, is_gated, standings)
 
 
@@ -209,20 +213,33 @@ def submit_batch(
     """Accept many executions, in order; None where `submit` answers None. In `payload`, `EACH` stands for an
     execution's id.
     """
-    parameters = _parameters(principal, batch, allowance, address=address, payload=payload)
-    parameters |= {"ids": batch.ids, "inputs": batch.inputs, "waiter": None, "replay_of": None}
-    shape = _Shape.of(batch, is_limited=allowance is not None)
-    row = connection.exec_driver_sql(statement(shape), parameters).one()
-    if (shape.is_limited and _is_refused(row)) or not row.accepted:
+    particulars = {"ids": batch.ids, "inputs": batch.inputs, "waiter": None, "replay_of": None}
+    row = _accept(connection, principal, batch, particulars, address=address, payload=payload, allowance=allowance)
+    if row is None:
         return None
-    return BatchAccepted(row.is_gated, told(row.told)) if shape.is_limited else BatchAccepted(False, ())
+    return BatchAccepted(False, ()) if allowance is None else BatchAccepted(row.is_gated, told(row.told))
 
 
-def _is_refused(row: Any) -> bool:
-    """Whether nothing was accepted by a statement that looks for limits; raises OutOfTurns where that is for a rate."""
-    if row.is_refused and row.was_ready:
+def _accept(
+    connection: Connection,
+    principal: Principal,
+    terms: Terms,
+    particulars: Mapping[str, Any],
+    *,
+    address: dict[str, Any],
+    payload: str,
+    allowance: Allowance | None,
+) -> Any:
+    """What the statement answers, or None where it accepted nothing; raises OutOfTurns where that is for a rate."""
+    parameters = _parameters(principal, terms, allowance, address=address, payload=payload)
+    shape = _Shape.of(terms, is_limited=allowance is not None)
+    row = connection.exec_driver_sql(statement(shape), {**parameters, **particulars}).one_or_none()
+    if row is None:
+        return None
+    if shape.is_limited and row.is_refused and row.was_ready:
         raise OutOfTurns
-    return bool(row.is_refused)
+    # Its first column is a version, or how many there are.
+    return row if row[0] else None
 
 
 def find_key(connection: Connection, principal: Principal, key: str) -> tuple[bytes, Sequence[UUID]] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from app.broker.statements import PUBLISH
+from app.broker.publishing_statements import PUBLISH
 from app.local.binaries import binaries_directory
 
 SECONDS = 5

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from app.broker import Place, addressed_to, publishing_in, statements
+from app.broker import Place, addressed_to, publishing_in, publishing_statements, statements
 from bench.broker.producers import CeleryProducer
 
 ROWS = 2000
@@ -20,7 +20,7 @@ BOTH = f"""
 WITH accepted AS (
     INSERT INTO orders (what) VALUES (%(what)s)
     RETURNING NULL::uuid AS function_id, NULL::uuid AS execution_id, %(payload)s::json AS payload
-), {statements.PUBLISH_ACCEPTED}
+), {publishing_statements.PUBLISH_ACCEPTED}
 SELECT count(*) FROM woken
 """
 

@@ -2,7 +2,7 @@
 and also where the plan was made while there were none.
 
 A case says what the code does; whatever it sends is recorded and explained. A new statement of `app.broker.statements`
-wants a case here.
+or `app.broker.publishing_statements` wants a case here.
 """
 
 import re
@@ -24,7 +24,16 @@ from sqlalchemy.orm import Session
 
 from app.accounts.domain import Principal
 from app.audit.domain import Actor
-from app.broker import Delivery, Place, addressed_to, dying, register_transport, settle, statements
+from app.broker import (
+    Delivery,
+    Place,
+    addressed_to,
+    dying,
+    publishing_statements,
+    register_transport,
+    settle,
+    statements,
+)
 from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
@@ -372,6 +381,6 @@ def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement
     # The consumers' own table is small.
     elsewhere = {"SET_IDLE", "ANNOUNCE", "ARRIVE", "DEPART", "OF_QUEUE"}
     everything = "".join(statement.text for list_ in sent.values() for statement in list_)
-    for name, text in vars(statements).items():
+    for name, text in (vars(statements) | vars(publishing_statements)).items():
         if name.isupper() and not name.startswith("_") and name not in elsewhere:
             assert max(re.split(r"\{\w+\}", text), key=len) in everything, f"{name} is explained by no case"

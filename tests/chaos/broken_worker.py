@@ -37,6 +37,13 @@ def _do_nothing(*_args: object, **_kwargs: object) -> int:
 _nothing: Any = _do_nothing
 
 
+def _reword(module: Any, name: str, old: str, new: str) -> None:
+    """Change a statement; one that no longer says what is to be changed would break nothing."""
+    statement = getattr(module, name)
+    assert old in statement, f"{name} does not say: {old}"
+    setattr(module, name, statement.replace(old, new))
+
+
 def blocking() -> None:
     """No event loop: Celery takes the pool whose children share one pipe and one lock."""
     Transport.implements = Transport.implements.extend(asynchronous=False)
@@ -62,8 +69,7 @@ def unkept() -> None:
 def forgiving() -> None:
     """Nobody counts how often a message took its worker down."""
     for name in ("RELEASE", "BEAT"):
-        statement = getattr(statements, name).replace("losses = losses + ", "losses = 0 * ")
-        setattr(statements, name, statement)
+        _reword(statements, name, "losses = losses + ", "losses = 0 * ")
 
 
 def deaf() -> None:
@@ -73,7 +79,7 @@ def deaf() -> None:
 
 def hoarding() -> None:
     """Leases never run out: nobody takes back what a dead worker held."""
-    statements.BEAT = statements.BEAT.replace("state = 'leased' AND ready_at <= now()", "false")
+    _reword(statements, "BEAT", "state = 'leased' AND ready_at <= now()", "false")
 
 
 def idle() -> None:
@@ -135,14 +141,13 @@ def unrenewable() -> None:
 def own_clock() -> None:
     """Leases are counted by the worker's clock, which is five seconds late."""
     for name in ("CLAIM", "RENEW"):
-        statement = getattr(statements, name).replace("now() + %(lease)s", "now() - interval '5 seconds' + %(lease)s")
-        setattr(statements, name, statement)
+        _reword(statements, name, "now() + %(lease)s", "now() - interval '5 seconds' + %(lease)s")
 
 
 def cursorless() -> None:
     """Every claim starts at the beginning of the index, and so does what is taken along."""
     Cursor.passed = _nothing  # type: ignore[method-assign]
-    queries.FINISH_GROUP = queries.FINISH_GROUP.replace("id + 0 > %(after)s", "%(after)s > 0")
+    _reword(queries, "FINISH_GROUP", "rank >= %(after)s", "rank >= 0 * %(after)s")
 
 
 def hasty() -> None:
