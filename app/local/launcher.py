@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,20 +197,20 @@ class Launcher:
                 examples = record.write(printed)
         host = checks.dialled(self._launch.bind)
         base = f"http://{f'[{host}]' if ':' in host else host}:{self._launch.port}"
-        self._progress.plain(f"\nKiln is ready: {base}   (API: {base}/docs, logs: {self._logs}, Ctrl-C stops it)")
+        lines = [f"\nKiln is ready: {base}   (API: {base}/docs, logs: {self._logs}, Ctrl-C stops it)"]
         if self._has_flower:
-            self._progress.plain(f"Flower: {base}/flower")
-        self._introduce(base, examples or [])
+            lines.append(f"Flower: {base}/flower")
+        self._progress.plain("\n".join([*lines, *self._introduction(base, examples or [])]))
 
-    def _introduce(self, base: str, examples: list[Example]) -> None:
+    def _introduction(self, base: str, examples: list[Example]) -> Iterator[str]:
         """How to sign in, and a first request that works as it stands."""
         known = administrator_of(self._launch.home, self._launch.database_url)
         if known is not None and self._is_first_start and known.password is not None:
-            self._progress.plain(f"Sign in as {known.email} with the password {known.password}")
+            yield f"Sign in as {known.email} with the password {known.password}"
         elif known is not None:
-            self._progress.plain(f"Sign in as {known.email}; {self._launch.home / 'administrator.json'} has the rest")
+            yield f"Sign in as {known.email}; {self._launch.home / 'administrator.json'} has the rest"
         if line := curl_line(base, examples, None if known is None else known.key):
-            self._progress.plain(f"Try it:\n  {line}")
+            yield f"Try it:\n  {line}"
 
     def _watch(self) -> None:
         self._watch_database()

@@ -126,6 +126,7 @@ def test_people_and_groups(window: Window, address: str, world: World) -> None:
     page.locator("#make-user-name").fill("Ada")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("#users-found tbody tr")).to_have_count(5)
+    window.settle()
     page.get_by_role("searchbox").press_sequentially("aDa@")
     expect(page.locator("#users-found tbody tr")).to_have_count(1)
     expect(page.get_by_role("searchbox")).to_be_focused()

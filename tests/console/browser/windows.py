@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 ADMIN = "admin@localhost"
 
@@ -24,6 +24,11 @@ class Window:
     def unfold(self, summary: str) -> None:
         """Open what is folded away."""
         self.page.locator("summary", has_text=summary).first.click()
+
+    def settle(self) -> None:
+        """Wait until what came last listens to what is typed into it."""
+        busy = ".htmx-request, .htmx-swapping, .htmx-added, .htmx-settling"
+        expect(self.page.locator(busy)).to_have_count(0)
 
     def mark(self) -> None:
         """Write something on the page that is lost where it is loaded anew."""
