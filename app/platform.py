@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from app.broker import Heads
+from app.broker import Bounds
 from app.counting import Counts
 from app.database import Database
 from app.settings import Settings
@@ -16,8 +16,10 @@ class Platform:
 
     settings: Settings
     database: Database
-    heads: Heads = field(default_factory=Heads)
+    heads: Bounds = field(default_factory=Bounds)
     """Where the queues begin."""
+    urgent: Bounds = field(default_factory=Bounds)
+    """Where what is more urgent than a priority may begin."""
     counts: Counts = field(default_factory=Counts)
     """How much waits."""
     limited: set[UUID] = field(default_factory=set)

@@ -55,8 +55,8 @@ class Task(StrEnum):
     EXECUTE = "executions.run"
 
 
-#: 9 is claimed first: somebody waits for an interactive execution, nobody for a background one.
-URGENT, INTERACTIVE, BACKGROUND, UNHURRIED = 8, 6, 3, 1
+#: 9 is claimed first. What somebody waits for is more urgent by one.
+URGENT, BACKGROUND, UNHURRIED = 8, 3, 1
 
 
 def message(

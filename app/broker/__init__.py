@@ -73,13 +73,13 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from app.broker.delivery import Delivery, LeaseLost, bury, release, renew, settle
 from app.broker.keeping import Keeper, Kept
-from app.broker.lanes import Heads, Place
+from app.broker.lanes import Bounds, Place
 from app.broker.link import NotMigrated
 from app.broker.publishing import addressed_to, publishing_in
 
 __all__ = [
+    "Bounds",
     "Delivery",
-    "Heads",
     "Keeper",
     "Kept",
     "LeaseLost",

@@ -14,22 +14,13 @@ from typing import Final
 
 import psycopg
 
+from app.broker import statements
 from app.broker.link import SESSION_OPTIONS
 
 log = logging.getLogger(__name__)
 
 #: How long a worker works on where its transport does not say (``drain_seconds``).
 DRAIN_SECONDS: Final = 30.0
-
-#: Give everything back that a consumer holds, at once and uncounted: its work was ended on purpose.
-_RELEASE_HELD = """
-WITH released AS (
-    UPDATE broker.messages SET state = 'ready', holder = NULL, ready_at = now(), deliveries = deliveries - 1
-    WHERE holder = %(holder)s AND state = 'leased'
-    RETURNING *
-){hooks}
-SELECT id FROM released
-"""
 
 
 def obey_parent_only() -> None:
@@ -60,7 +51,7 @@ def end_in_time(
     hooks = "".join(f", hook_{number} AS ({hook})" for number, hook in enumerate(on_released))
     threading.Thread(
         target=_end,
-        args=(url, holder, children, time.monotonic() + grace_seconds, _RELEASE_HELD.format(hooks=hooks)),
+        args=(url, holder, children, time.monotonic() + grace_seconds, statements.RELEASE_HELD.format(hooks=hooks)),
         name="end-in-time",
         daemon=True,
     ).start()

@@ -7,8 +7,12 @@ published one; a lane that is alone is first in, first out; and neither a claim 
 queue in which nothing waits, ranks are beyond all that were given, and so are those of messages without a lane.
 """
 
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
+
+#: For so long a bound is good.
+KNOWN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +23,23 @@ class Place:
     lane: str | None = None
 
 
-class Heads:
-    """Where queues begin, as this process has last seen it: a lower bound, so that whoever looks for the head does not
-    step over everything that was claimed since the oldest snapshot that is open. Any thread may use it.
+class Bounds:
+    """For queues and priorities, a rank before which nothing is ready of what a process looks for, so that it does not
+    step over everything that was claimed since the oldest snapshot that is open. What is given back may be before it,
+    and is found when the process looks from the beginning again. Any thread may use it.
     """
 
     def __init__(self) -> None:
-        self._ranks: dict[tuple[str, int], int] = {}
+        self._found: dict[tuple[str, int], tuple[int, float]] = {}
 
-    def parameters(self, queue: str, place: Place) -> dict[str, Any]:
-        """What the statements that publish need to know of a place."""
-        head = self._ranks.get((queue, place.priority), 0)
-        return {"priority": place.priority, "lane": place.lane, "head": head}
+    def at(self, queue: str, priority: int) -> int:
+        """From which rank on to look."""
+        rank, good_until = self._found.get((queue, priority), (0, 0.0))
+        return rank if time.monotonic() < good_until else 0
 
-    def seen(self, queue: str, place: Place, rank: int | None) -> None:
-        """A statement has found the head, or nothing that waits."""
+    def seen(self, queue: str, priority: int, rank: int | None) -> None:
+        """A statement that looked from there on has found nothing before this rank, or says nothing."""
         if rank is not None:
-            self._ranks[queue, place.priority] = rank
+            now = time.monotonic()
+            _, good_until = self._found.get((queue, priority), (0, 0.0))
+            self._found[queue, priority] = rank, good_until if now < good_until else now + KNOWN_SECONDS

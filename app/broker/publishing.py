@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from app.broker.lanes import Heads, Place
+from app.broker.lanes import Bounds, Place
 from app.broker.link import channel_of
 
 _connection: ContextVar["psycopg.Connection[Any] | None"] = ContextVar("publishing_in", default=None)
@@ -38,8 +38,14 @@ def current_connection() -> "psycopg.Connection[Any] | None":
     return _connection.get()
 
 
-def addressed_to(queue: str, place: Place | None = None, heads: Heads | None = None) -> dict[str, Any]:
-    """The parameters of a statement that name its queue, and the place there of what it publishes."""
-    return {"queue": queue, "channel": channel_of(queue)} | (
-        {} if place is None else (heads or Heads()).parameters(queue, place)
-    )
+def addressed_to(queue: str, place: Place, heads: Bounds | None = None) -> dict[str, Any]:
+    """The parameters of a statement that name its queue, and the place there of what it publishes. `heads` knows where
+    queues begin.
+    """
+    return {
+        "queue": queue,
+        "channel": channel_of(queue),
+        "priority": place.priority,
+        "lane": place.lane,
+        "head": heads.at(queue, place.priority) if heads else 0,
+    }

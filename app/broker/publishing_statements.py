@@ -9,32 +9,58 @@ _WAKE = """SELECT pg_notify(%(channel)s, '') FROM published
 WHERE EXISTS (SELECT FROM broker.consumers WHERE idle AND %(queue)s = ANY (queues)) LIMIT 1"""
 
 #: The ranks of the first message of a queue and priority that waits, from one on that is known to have been it, and of
-#: the last one of a lane; and a rank beyond all that were given.
-_HEAD = """SELECT rank FROM broker.messages
-    WHERE queue = {queue} AND state = 'ready' AND priority = {priority} AND rank >= {head}
+#: the last one of a lane.
+_HEAD = """SELECT rank FROM broker.messages AS message
+    WHERE message.queue = {queue} AND state = 'ready' AND message.priority = {priority} AND rank >= {head}
     ORDER BY rank LIMIT 1"""
-_LAST = """SELECT rank FROM broker.messages
-    WHERE lane = {lane} AND queue = {queue} AND priority = {priority} AND state = 'ready'
+_LAST = """SELECT rank FROM broker.messages AS message
+    WHERE message.lane = {lane} AND message.queue = {queue} AND message.priority = {priority} AND rank >= {head}
+      AND state = 'ready'
     ORDER BY rank DESC LIMIT 1"""
-_BEYOND = "nextval('broker.messages_id_seq')"
 
-#: The rank of each of the rows `due` of a larger statement: what becomes due takes its turn with the others from then
-#: on. It comes after the head, though it is older.
-RIPE_RANK = f"""coalesce(
-        greatest(({_HEAD.format(queue="due.queue", priority="due.priority", head="0")}),
-                 ({_LAST.format(lane="due.lane", queue="due.queue", priority="due.priority")}))
-        + row_number() OVER (PARTITION BY queue, priority, lane ORDER BY ready_at, id),
-        {_BEYOND}
-    )"""
+#: Beyond all that were given: of each message, and of the first of some.
+_BEYOND = "nextval('broker.messages_id_seq')"
+_BEYOND_FIRST = f"(SELECT {_BEYOND}) - 1"
 
 _HEAD_HERE = _HEAD.format(queue="%(queue)s", priority="%(priority)s", head="%(head)s")
-_LAST_HERE = _LAST.format(lane="%(lane)s", queue="%(queue)s", priority="%(priority)s")
+_LAST_HERE = _LAST.format(lane="%(lane)s", queue="%(queue)s", priority="%(priority)s", head="%(head)s")
 
 #: The ranks of messages that are written one after the other, with `head` at hand.
 _RANK = f"""CASE WHEN %(lane)s::text IS NULL THEN {_BEYOND} ELSE coalesce(
-            greatest((SELECT rank FROM head), ({_LAST_HERE}) + 1) + row_number() OVER () - 1,
-            {_BEYOND}
-        ) END"""
+            greatest((SELECT rank FROM head) - 1, ({_LAST_HERE})), {_BEYOND_FIRST}
+        ) + row_number() OVER () END"""
+
+#: The same where they are held: they take turns with what is held of their function.
+_HELD_RANK = f"""coalesce(
+            broker.held_turn(function_id, %(priority)s::smallint, %(lane)s), {_BEYOND_FIRST}
+        ) + row_number() OVER ()"""
+
+#: Three parts of a larger statement, for rows `due` that have become so: behind which ranks they come, by their queues,
+#: priorities, lanes, and functions where they are to be held: `behind`. They take their turns from then on. `bounds`
+#: has a rank for some queues and priorities from which on to look. Whoever steps over what was claimed since the oldest
+#: snapshot does so once for each.
+BEHIND = f"""heads AS MATERIALIZED (
+    SELECT queue, priority, ({_HEAD.format(queue="place.queue", priority="place.priority", head="place.bound")}) AS head
+    FROM (
+        SELECT due.queue, due.priority, coalesce(min(bounds.rank), 0) AS bound
+        FROM due LEFT JOIN bounds ON bounds.queue = due.queue AND bounds.priority = due.priority
+        WHERE due.lane IS NOT NULL
+        GROUP BY due.queue, due.priority
+    ) AS place
+), behind AS MATERIALIZED (
+    SELECT queue, priority, lane, gate, CASE WHEN gate IS NULL
+        THEN greatest(head, ({_LAST.format(lane="one.lane", queue="one.queue", priority="one.priority", head="head")}))
+        ELSE broker.held_turn(gate, priority, lane) END AS rank
+    FROM (SELECT DISTINCT queue, priority, lane, CASE WHEN gated THEN function_id END AS gate FROM due) AS one
+    JOIN heads USING (queue, priority)
+)"""
+
+#: The rank of each of them.
+RIPE_RANK = f"""coalesce(
+        behind.rank
+            + row_number() OVER (PARTITION BY due.queue, due.priority, due.lane, gate ORDER BY due.ready_at, id),
+        {_BEYOND}
+    )"""
 
 #: Add one message.
 PUBLISH = f"""
@@ -54,12 +80,12 @@ WITH head AS ({_HEAD_HERE}), published AS (
 {_WAKE}
 """
 
-#: Two parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id,
-#: execution_id and payload, in their order, and wake whoever sleeps. `head` has the `rank` of who was first, or no row.
+#: Three parts of a larger statement: add one message for every row of a CTE named `accepted` with columns function_id,
+#: execution_id and payload, in their order, and wake whoever sleeps.
 PUBLISH_ACCEPTED = f"""head AS ({_HEAD_HERE}), published AS (
     INSERT INTO broker.messages (queue, priority, lane, rank, function_id, execution_id, payload)
     SELECT %(queue)s, %(priority)s, %(lane)s, {_RANK}, function_id, execution_id, payload FROM accepted
-    RETURNING id
+    RETURNING rank
 ), woken AS ({_WAKE})"""
 
 #: The same where the rows say also from when on, and until when, each is to be had: `ready_at` and `expires_at`; and
@@ -68,12 +94,12 @@ PUBLISH_ACCEPTED_TIMED = f"""head AS ({_HEAD_HERE}), published AS (
     INSERT INTO broker.messages
         (queue, priority, lane, rank, state, ready_at, expires_at, gated, lane_places, function_id, execution_id,
          payload)
-    SELECT %(queue)s, %(priority)s, %(lane)s, {_RANK},
+    SELECT %(queue)s, %(priority)s, %(lane)s, CASE WHEN held THEN {_HELD_RANK} ELSE {_RANK} END,
            CASE WHEN held OR ready_at > now() THEN 'delayed' ELSE 'ready' END,
            CASE WHEN held THEN 'infinity' ELSE ready_at END, expires_at, gated, lane_places, function_id, execution_id,
            payload
     FROM (SELECT *, gated AND ready_at <= now() AS held FROM accepted) AS accepted
-    RETURNING id
+    RETURNING rank
 ), woken AS ({_WAKE})"""
 
 #: Add a copy for every queue bound to a fanout exchange, and wake its consumers even if they are busy: this is how
@@ -87,3 +113,6 @@ FROM broker.bindings LEFT JOIN broker.queues ON name = queue
 WHERE exchange = %(exchange)s
 RETURNING pg_notify(broker.channel_of(message.queue), '')
 """
+
+#: The rank from which on the next message is written that comes to this queue; none where none was written.
+HEAD_NOW = "coalesce((SELECT rank FROM head), (SELECT min(rank) FROM published))"

@@ -15,7 +15,7 @@ holder and not by its state it is found by its id alone, and never by going thro
 
 from collections.abc import Sequence
 
-from app.broker.publishing_statements import RIPE_RANK
+from app.broker.publishing_statements import BEHIND, RIPE_RANK
 
 #: The two keys of a consumer's lock: "kiln", and its own.
 _PRESENCE = "1802071150, broker.presence_key(%(name)s)"
@@ -62,14 +62,14 @@ ORDER BY claimed.priority DESC, claimed.rank, claimed.id
 
 #: A part of a larger statement: lease more of what its worker holds already, for a task that goes on with the next
 #: messages by itself. They are of the same queue and priority and of a rank from `%(after)s` on; none is taken that was
-#: delivered before, and none while anything more urgent is ready. Rows: `claimed`.
+#: delivered before, and none while anything more urgent is ready of a rank from `%(urgent_after)s` on. Rows: `claimed`.
 TAKE_ALONG = f"""along AS (
     SELECT id FROM broker.messages
     WHERE queue = %(queue)s AND state = 'ready' AND priority = %(priority)s AND rank >= %(after)s
       AND deliveries = 0 AND execution_id IS NOT NULL AND (expires_at IS NULL OR expires_at > now())
       AND (
         SELECT rank FROM broker.messages
-        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND rank >= %(after)s
+        WHERE queue = %(queue)s AND state = 'ready' AND priority > %(priority)s AND rank >= %(urgent_after)s
         ORDER BY priority DESC, rank LIMIT 1
       ) IS NULL
     ORDER BY rank, id
@@ -91,6 +91,10 @@ _HELD = """unnest(%(ids)s::bigint[], %(tokens)s::integer[]) AS held (id, token)
 _WOKEN = """CASE WHEN message.state = 'ready' AND EXISTS (
         SELECT FROM broker.consumers WHERE idle AND message.queue = ANY (queues)
     ) THEN pg_notify(broker.channel_of(message.queue), '') END AS woken"""
+
+#: What becomes of the end of its time where a message comes back that was worked on. That of an execution says until
+#: when it is to begin, which it did.
+TAKEN_IN_TIME = "CASE WHEN execution_id IS NULL THEN expires_at END"
 
 #: Give back what was claimed and not begun, as if it had not been claimed, but for `deliveries`.
 UNCLAIM = f"""
@@ -129,11 +133,12 @@ RETURNING id
 """
 
 #: A part of a larger statement: give one back for later, if the token still holds it; nothing is counted against it.
-#: Rows: `released`.
+#: `%(time_goes_on)s`: whether it may still come too late. Rows: `released`.
 RELEASING = f"""released AS (
     UPDATE broker.messages AS message
     SET state = CASE WHEN %(delay)s > interval '0' THEN 'delayed' ELSE 'ready' END, holder = NULL,
-        ready_at = now() + %(delay)s
+        ready_at = now() + %(delay)s,
+        expires_at = CASE WHEN %(time_goes_on)s THEN expires_at ELSE {TAKEN_IN_TIME} END
     WHERE id = %(message_id)s AND token = %(token)s AND holder IS NOT NULL
     RETURNING message.id, {_WOKEN}
 )"""
@@ -162,6 +167,18 @@ FROM {_HELD}
 RETURNING message.id
 """
 
+#: Give everything back that a consumer holds, at once and uncounted: its work was ended on purpose. `{hooks}` reads
+#: `released`.
+RELEASE_HELD = f"""
+WITH released AS (
+    UPDATE broker.messages AS message
+    SET state = 'ready', holder = NULL, ready_at = now(), deliveries = deliveries - 1, expires_at = {TAKEN_IN_TIME}
+    WHERE holder = %(holder)s AND state = 'leased'
+    RETURNING message.*, {_WOKEN}
+){{hooks}}
+SELECT id FROM released
+"""
+
 #: Give leased messages back, at once or after a delay. Each cause is counted by itself, and a message that reaches
 #: the limit of either is set aside.
 RELEASE = f"""
@@ -173,7 +190,8 @@ WITH moved AS (
                            WHEN requeues + %(requeues)s >= %(requeue_limit)s THEN 'requeued' END,
         died_at = CASE WHEN losses + %(losses)s >= %(loss_limit)s OR requeues + %(requeues)s >= %(requeue_limit)s
                        THEN now() END,
-        holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s
+        holder = NULL, losses = losses + %(losses)s, requeues = requeues + %(requeues)s, ready_at = now() + %(delay)s,
+        expires_at = CASE WHEN %(losses)s > 0 THEN {TAKEN_IN_TIME} ELSE expires_at END
     FROM {_HELD}
     RETURNING message.*, {_WOKEN}
 ){{on_dead}}
@@ -237,6 +255,8 @@ WITH gone AS (DELETE FROM broker.consumers WHERE name = %(name)s)
 SELECT pg_advisory_unlock_shared({_PRESENCE})
 """
 
+_CURSORS = "unnest(%(cursor_queues)s::text[], %(priorities)s::smallint[], %(after)s::bigint[])"
+
 #: The beat of a consumer, once a second: it says that it lives; what is due becomes ready, late leases among it; what
 #: has expired goes; what is gated and has room is let through; and it learns which of its queues have something beyond
 #: its cursors. Any number of processes may do it: rows that another is moving are skipped. `%(horizon)s` bounds how
@@ -250,7 +270,7 @@ WITH alive AS ({ANNOUNCE}), lost AS (
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
 ), due AS (
-    SELECT id, queue, priority, lane, rank, ready_at FROM broker.messages
+    SELECT id, queue, priority, lane, gated, function_id, ready_at FROM broker.messages
     WHERE state = 'delayed' AND ready_at <= now() AND ready_at > now() - %(horizon)s::interval
       AND (expires_at IS NULL OR expires_at > now())
     ORDER BY ready_at
@@ -265,10 +285,14 @@ WITH alive AS ({ANNOUNCE}), lost AS (
         FOR UPDATE SKIP LOCKED
     )
     RETURNING execution_id
-){{on_expired}}, ripe AS (
+){{on_expired}}, bounds AS (
+    SELECT queue, priority, rank FROM {_CURSORS} AS cursor (queue, priority, rank)
+), {BEHIND}, ripe AS (
     SELECT id, true AS lost, NULL AS place FROM lost
     UNION ALL
-    SELECT id, false, CASE WHEN lane IS NOT NULL THEN {RIPE_RANK} END FROM due
+    SELECT id, false, CASE WHEN due.lane IS NOT NULL THEN {RIPE_RANK} END
+    FROM due LEFT JOIN behind ON behind.queue = due.queue AND behind.priority = due.priority AND behind.lane = due.lane
+        AND behind.gate IS NOT DISTINCT FROM CASE WHEN gated THEN function_id END
 ), moved AS (
     UPDATE broker.messages AS message
     SET state = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'dead' WHEN gated AND NOT lost THEN 'delayed'
@@ -276,7 +300,8 @@ WITH alive AS ({ANNOUNCE}), lost AS (
         ready_at = CASE WHEN gated AND NOT lost THEN 'infinity' ELSE ready_at END,
         dead_reason = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN 'worker_lost' END,
         died_at = CASE WHEN lost AND losses + 1 >= %(loss_limit)s THEN now() END,
-        holder = NULL, losses = losses + lost::integer, rank = coalesce(place, rank)
+        holder = NULL, losses = losses + lost::integer, rank = coalesce(place, rank),
+        expires_at = CASE WHEN lost THEN {TAKEN_IN_TIME} ELSE expires_at END
     FROM ripe
     WHERE message.id = ripe.id
     RETURNING message.*, {_WOKEN}
@@ -284,8 +309,7 @@ WITH alive AS ({ANNOUNCE}), lost AS (
 SELECT name, coalesce(bool_or(moved.queue IS NOT NULL), false) AS moved
 FROM unnest(%(queues)s::text[]) AS name LEFT JOIN moved ON moved.queue = name AND moved.state = 'ready'
 WHERE (SELECT broker.admit()) IS NOT NULL AND (moved.queue IS NOT NULL OR EXISTS (
-    SELECT FROM unnest(%(cursor_queues)s::text[], %(priorities)s::smallint[], %(after)s::bigint[])
-                AS cursor (queue, priority, rank)
+    SELECT FROM bounds AS cursor
     WHERE cursor.queue = name AND EXISTS (
         SELECT FROM broker.messages AS message
         WHERE message.queue = cursor.queue AND message.state = 'ready' AND message.priority = cursor.priority

@@ -40,6 +40,9 @@ def replay_these(
     """The same for those that are known, in the caller's transaction. What has to wait for others to end is let through
     by the next beat.
     """
+    originals = bulk_queries.replayable(connection, principal, replays, originals)
+    if not originals:
+        return 0
     limits.check_room(platform, principal, len(originals))
     allowance = limits.take(platform, connection, principal, originals)
     place = place_of(principal, replays.priority, is_awaited=False)
@@ -64,12 +67,14 @@ def cancel(platform: Platform, principal: Principal, wanted: Filter) -> int:
     so that nobody waits long for a row; what comes meanwhile may be among them.
     """
     count, gone = 0, 1
-    while gone:
-        with platform.database.statement() as connection:
-            gone, cancelled = bulk_queries.cancel(
-                connection, principal, wanted, owns=platform.settings.devs_may_register, limit=_AT_ONCE
-            )
-        count += cancelled
-    if count:
-        record_alone(platform, principal.actor, Act("executions.cancel", after={"count": count}))
+    try:
+        while gone:
+            with platform.database.statement() as connection:
+                gone, cancelled = bulk_queries.cancel(
+                    connection, principal, wanted, owns=platform.settings.devs_may_register, limit=_AT_ONCE
+                )
+            count += cancelled
+    finally:
+        if count:
+            record_alone(platform, principal.actor, Act("executions.cancel", after={"count": count}))
     return count

@@ -18,8 +18,21 @@ _ENDED = """
 SELECT id FROM executions WHERE completed_at IS NOT NULL AND {conditions} ORDER BY id LIMIT %(limit)s
 """
 
-#: Accept each of them once more, with its own input, and its own version or the active one. What has no such version
-#: any more is left out.
+#: The versions of originals with which they can be executed once more: their own, or the active ones. What has no such
+#: version any more is left out.
+_VERSIONS = f"""
+    JOIN functions AS function ON function.id = original.function_id
+    JOIN versions AS version ON version.function_id = function.id AND version.number = CASE
+        WHEN %(is_active)s THEN function.active_version ELSE coalesce(%(version)s, original.version) END
+    WHERE function.deleted_at IS NULL AND version.status = 'READY' AND version.retired_at IS NULL
+      AND {visible("function")}"""
+
+_REPLAYABLE = f"""
+SELECT original.id FROM executions AS original {_VERSIONS} AND original.id = ANY (%(originals)s::uuid[])
+ORDER BY original.id
+"""
+
+#: Accept each of them once more, with its own input.
 _REPLAY = f"""
 WITH accepted AS (
     INSERT INTO executions (
@@ -29,12 +42,7 @@ WITH accepted AS (
     SELECT one.id, function.id, version.number, 'PENDING', original.input, 0, %(trigger)s, %(correlation_id)s,
            %(viewer_id)s, %(level)s, original.id, now()
     FROM unnest(%(ids)s::uuid[], %(originals)s::uuid[]) AS one (id, original)
-    JOIN executions AS original ON original.id = one.original
-    JOIN functions AS function ON function.id = original.function_id
-    JOIN versions AS version ON version.function_id = function.id AND version.number = CASE
-        WHEN %(is_active)s THEN function.active_version ELSE coalesce(%(version)s, original.version) END
-    WHERE function.deleted_at IS NULL AND version.status = 'READY' AND version.retired_at IS NULL
-      AND {visible("function")}
+    JOIN executions AS original ON original.id = one.original {_VERSIONS}
     ORDER BY one.id
     RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload,
               now() AS ready_at, expires_at{GATED}
@@ -47,7 +55,7 @@ SELECT count(*) AS accepted, (SELECT count(*) FROM woken) AS woken FROM accepted
 _CANCEL = """
 WITH doomed AS (
     SELECT message.id FROM broker.messages AS message
-    JOIN executions ON executions.id = message.execution_id
+    JOIN executions ON executions.id = message.execution_id AND executions.function_id = message.function_id
     JOIN functions AS function ON function.id = executions.function_id
     WHERE message.state <> 'dead' AND {conditions}
       AND (%(sees_all)s OR executions.caller_id = %(viewer_id)s OR %(owns)s AND function.owner_id = %(viewer_id)s)
@@ -74,6 +82,14 @@ def ended(connection: Connection, principal: Principal, wanted: Filter, *, limit
     return connection.exec_driver_sql(statement, parameters | {"limit": limit}).scalars().all()
 
 
+def replayable(
+    connection: Connection, principal: Principal, replays: Replays, originals: Sequence[UUID]
+) -> Sequence[UUID]:
+    """Those of these executions that can be executed once more."""
+    parameters = viewer(principal) | _version(replays) | {"originals": list(originals)}
+    return connection.exec_driver_sql(_REPLAYABLE, parameters).scalars().all()
+
+
 def replay(
     connection: Connection,
     principal: Principal,
@@ -88,11 +104,10 @@ def replay(
     parameters: dict[str, Any] = (
         viewer(principal)
         | address
+        | _version(replays)
         | {
             "ids": [one for one, _ in pairs],
             "originals": [original for _, original in pairs],
-            "version": replays.version,
-            "is_active": replays.is_active,
             "level": replays.priority,
             "trigger": Trigger.REPLAY,
             "correlation_id": replays.correlation_id,
@@ -101,6 +116,10 @@ def replay(
         }
     )
     return int(connection.exec_driver_sql(_REPLAY, parameters).one().accepted)
+
+
+def _version(replays: Replays) -> dict[str, Any]:
+    return {"version": replays.version, "is_active": replays.is_active}
 
 
 def cancel(connection: Connection, principal: Principal, wanted: Filter, *, owns: bool, limit: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import orjson
 import psycopg
 from sqlalchemy import Connection
 
-from app.broker import Delivery, addressed_to, statements
+from app.broker import Delivery, statements
 from app.broker.delivery import held
 from app.executions.domain import Finish
 
@@ -159,12 +159,12 @@ SELECT (SELECT array_agg(id) FROM settled) AS settled, (SELECT array_agg(id) FRO
 #: attempts are taken along.
 GIVE_BACK = f"""
 WITH {statements.GIVE_BACK}, undone AS (
-    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1,
+    UPDATE executions AS execution SET status = 'PENDING', started_at = NULL, attempts = attempts - 1, progress = NULL,
         environment_revision = NULL
     FROM returned
     WHERE execution.id = returned.execution_id AND execution.status = 'RUNNING' AND execution.attempts = 1
 )
-SELECT pg_notify(%(channel)s, '') FROM returned LIMIT 1
+SELECT count(*) FROM returned
 """
 
 #: Runs where messages die (see `app.broker`): ends their executions, and tells whoever waits.
@@ -188,18 +188,19 @@ FROM released
 WHERE execution.id = released.execution_id AND execution.status = 'RUNNING'
 """
 
-#: Write how far an attempt has come.
+#: Write how far an attempt has come, unless something newer is written.
 PROGRESS = """
 UPDATE executions SET progress = %(progress)s::jsonb
 WHERE id = %(execution_id)s AND status = 'RUNNING' AND attempts = %(attempt)s
+  AND coalesce(progress ->> 'at' < %(progress)s::jsonb ->> 'at', true)
 """
 
 #: Runs where the time of messages is over (see `app.broker`): ends their executions, and tells whoever waits.
 EXPIRED = """
 UPDATE executions AS execution
 SET status = 'FAILED', completed_at = now(), error_type = 'EXPIRED',
-    error_message = format('no worker took it before %%s',
-                           to_char(execution.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+    error_message = CASE attempts WHEN 0 THEN 'no worker took it before ' ELSE 'no retry began before ' END
+        || to_char(execution.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
 FROM expired
 WHERE execution.id = expired.execution_id AND execution.status IN ('PENDING', 'RUNNING')
 RETURNING pg_notify(coalesce(waiter, 'kiln_nobody'), json_build_object('id', execution.id)::text)
@@ -265,22 +266,19 @@ def finish(connection: Connection, delivery: Delivery, execution_id: UUID, end: 
 
 
 def again(
-    connection: Connection, claimed: Claimed, end: Finish, *, queue: str, delay_seconds: float, is_retry: bool
+    connection: Connection, claimed: Claimed, end: Finish, *, delay_seconds: float, is_retry: bool
 ) -> tuple[bool, bool]:
     """Give an execution back for another attempt, a retry where the function failed; answers as `finish` does."""
     delivery = claimed.delivery
-    parameters = (
-        _members(end)
-        | addressed_to(queue)
-        | {
-            "execution_id": claimed.execution_id,
-            "message_id": delivery.message_id,
-            "token": delivery.token,
-            "attempt": delivery.carried and delivery.carried["attempt"],
-            "delay": timedelta(seconds=delay_seconds),
-            "retried": int(is_retry),
-        }
-    )
+    parameters = _members(end) | {
+        "execution_id": claimed.execution_id,
+        "message_id": delivery.message_id,
+        "token": delivery.token,
+        "attempt": delivery.carried and delivery.carried["attempt"],
+        "delay": timedelta(seconds=delay_seconds),
+        "retried": int(is_retry),
+        "time_goes_on": is_retry,
+    }
     row = connection.exec_driver_sql(AGAIN, parameters).one()
     return bool(row.settled), bool(row.again)
 
@@ -309,10 +307,9 @@ def _settled(claimed: Claimed, end: Finish | None) -> dict[str, Any]:
     }
 
 
-def give_back(connection: Connection, claimed: Sequence[Claimed], *, queue: str) -> None:
+def give_back(connection: Connection, claimed: Sequence[Claimed]) -> None:
     """Undo claims; a lost lease is left alone."""
-    parameters = held([one.delivery for one in claimed]) | addressed_to(queue)
-    connection.exec_driver_sql(GIVE_BACK, parameters)
+    connection.exec_driver_sql(GIVE_BACK, held([one.delivery for one in claimed]))
 
 
 def cancel_all(connection: Connection, function_id: UUID) -> int:

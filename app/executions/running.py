@@ -21,7 +21,7 @@ from app.functions import artifacts
 from app.functions.domain import Retry
 from app.functions.modules import Modules
 from app.platform import Platform
-from app.queue import Queue, backoff_seconds
+from app.queue import backoff_seconds
 from app.wasm.limits import Limits
 from app.wasm.outcome import Outcome
 from app.wasm.progress import Progress, Reported
@@ -97,7 +97,7 @@ def try_again(platform: Platform, claimed: Claimed, end: Finish) -> bool:
     if delay is None:
         return False
     with platform.database.statement() as connection:
-        held, _ = queries.again(connection, claimed, end, queue=Queue.EXECUTE, delay_seconds=delay, is_retry=True)
+        held, _ = queries.again(connection, claimed, end, delay_seconds=delay, is_retry=True)
     admit_others(platform, [claimed])
     if held:
         log.info("execution.retried", error_type=end.error_type, retries=retries + 1, delay_seconds=round(delay, 3))
@@ -118,7 +118,7 @@ def give_up(platform: Platform, delivery: Delivery, execution_id: UUID) -> bool:
         return True
     with platform.database.statement() as connection:
         delay = backoff_seconds(failures)
-        queries.again(connection, claimed, end, queue=Queue.EXECUTE, delay_seconds=delay, is_retry=False)
+        queries.again(connection, claimed, end, delay_seconds=delay, is_retry=False)
     return True
 
 

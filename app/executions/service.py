@@ -40,9 +40,9 @@ from app.functions.domain import UnknownFunction, VersionStatus, function_status
 from app.functions.models import Version
 from app.identity import new_id
 from app.limits import service as limits
-from app.limits.domain import Allowance, OutOfTurns, Standing
+from app.limits.domain import Allowance, OutOfTurns, Overloaded, QuotaExceeded, Standing
 from app.platform import Platform
-from app.queue import BACKGROUND, INTERACTIVE, UNHURRIED, URGENT, Queue, Task, message
+from app.queue import BACKGROUND, UNHURRIED, URGENT, Queue, Task, message
 from app.rules import Scope
 
 _Accepted = TypeVar("_Accepted", submission_queries.Accepted, submission_queries.BatchAccepted)
@@ -65,7 +65,7 @@ def submit(platform: Platform, principal: Principal, submission: Submission) -> 
         ),
     )
     if accepted is not None:
-        platform.heads.seen(Queue.EXECUTE, place, accepted.head)
+        platform.heads.seen(Queue.EXECUTE, place.priority, accepted.head)
     else:
         (execution_id,) = _known(platform, principal, submission)
         return read(platform, principal, execution_id)
@@ -105,7 +105,10 @@ def submit_batch(platform: Platform, principal: Principal, batch: Batch) -> tupl
             connection, principal, batch, address=address, payload=payload, allowance=allowance
         ),
     )
-    return (_known(platform, principal, batch), ()) if accepted is None else (batch.ids, accepted.standings)
+    if accepted is None:
+        return _known(platform, principal, batch), ()
+    platform.heads.seen(Queue.EXECUTE, place.priority, accepted.head)
+    return batch.ids, accepted.standings
 
 
 def submit_and_wait(
@@ -273,21 +276,16 @@ def _within_limits(
     are any: the other one accepts nothing of a function that has some, and is then followed by it, this once. Raises
     `RateLimited`, `QuotaExceeded` and `Overloaded`.
     """
-    limits.check_room(platform, principal, len(terms))
-    allowance = limits.allowance_of(platform.settings, principal)
-    is_limited = not allowance.is_boundless or terms.function_id in platform.limited
     try:
-        with platform.database.statement() as connection:
-            accepted = submit(connection, allowance if is_limited else None)
-        if accepted is None and not is_limited and functions.is_limited(platform, principal, terms.function_id):
-            platform.limited.add(terms.function_id)
-            with platform.database.statement() as connection:
-                accepted = submit(connection, allowance)
-    except OutOfTurns:
+        limits.check_room(platform, principal, len(terms))
+        accepted = _submit_limited(platform, principal, terms, submit)
+    except (OutOfTurns, QuotaExceeded, Overloaded) as refused:
         # What was accepted before is answered again, whatever is left.
         if _find_key(platform, principal, terms) is not None:
             return None
-        raise limits.refusal(platform, principal, terms.function_id, count=len(terms)) from None
+        if isinstance(refused, OutOfTurns):
+            raise limits.refusal(platform, principal, terms.function_id, count=len(terms)) from None
+        raise
     if accepted is not None and accepted.is_gated:
         # Where this is not done, a worker's beat does it.
         with platform.database.statement() as connection:
@@ -295,13 +293,30 @@ def _within_limits(
     return accepted
 
 
-_PRIORITIES: Final = {Priority.HIGH: URGENT, Priority.LOW: UNHURRIED}
+def _submit_limited(
+    platform: Platform,
+    principal: Principal,
+    terms: Terms,
+    submit: Callable[[Connection, Allowance | None], _Accepted | None],
+) -> _Accepted | None:
+    allowance = limits.allowance_of(platform.settings, principal)
+    is_limited = not allowance.is_boundless or terms.function_id in platform.limited
+    with platform.database.statement() as connection:
+        accepted = submit(connection, allowance if is_limited else None)
+    if accepted is None and not is_limited and functions.is_limited(platform, principal, terms.function_id):
+        platform.limited.add(terms.function_id)
+        with platform.database.statement() as connection:
+            accepted = submit(connection, allowance)
+    return accepted
+
+
+#: Of what nobody waits for; what somebody waits for is more urgent by one.
+_LEVELS: Final = {Priority.HIGH: URGENT, Priority.NORMAL: BACKGROUND, Priority.LOW: UNHURRIED}
 
 
 def place_of(principal: Principal, priority: Priority, *, is_awaited: bool) -> Place:
     """Where an execution belongs among those that wait: its callers take turns."""
-    level = _PRIORITIES.get(priority, INTERACTIVE if is_awaited else BACKGROUND)
-    return Place(level, lane=limits.lane_of(principal))
+    return Place(_LEVELS[priority] + is_awaited, lane=limits.lane_of(principal))
 
 
 def _known(platform: Platform, principal: Principal, terms: Terms) -> Sequence[UUID]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.accounts.domain import Principal
 from app.accounts.sharing import viewer, visible
-from app.broker.publishing_statements import PUBLISH_ACCEPTED, PUBLISH_ACCEPTED_TIMED
+from app.broker.publishing_statements import HEAD_NOW, PUBLISH_ACCEPTED, PUBLISH_ACCEPTED_TIMED
 from app.executions.domain import Batch, Key, Submission, Terms
 from app.limits import queries as limits
 from app.limits.domain import Allowance, OutOfTurns, Standing, told
@@ -63,6 +63,8 @@ GATED = """, %(lane_places)s::integer IS NOT NULL OR EXISTS (
 _NOT_GATED = ", false AS gated, NULL::integer AS lane_places"
 _NO_LIMITS = " AND function.executions_per_minute IS NULL AND function.concurrency IS NULL"
 
+_KNOWN_KEY = f"SELECT FROM idempotency_keys WHERE user_id = %(viewer_id)s AND key = %(key_text)s AND {_LIVES_ON}"
+
 FIND_KEY = f"""
 SELECT digest, execution_ids FROM idempotency_keys
 WHERE user_id = %(viewer_id)s AND key = %(key)s AND {_LIVES_ON}
@@ -82,7 +84,7 @@ class Accepted(NamedTuple):
     created_at: datetime
     expires_at: datetime | None
     head: int | None
-    """Of the queue, where anything waited."""
+    """From which rank on the next message is written."""
     is_gated: bool
     """Whether it may have to wait until others have ended."""
     standings: tuple[Standing, ...]
@@ -92,6 +94,7 @@ class Accepted(NamedTuple):
 class BatchAccepted(NamedTuple):
     """The same of a batch."""
 
+    head: int | None
     is_gated: bool
     standings: tuple[Standing, ...]
 
@@ -118,12 +121,14 @@ class _Shape:
         chosen = "JOIN chosen ON chosen.place = one.place" if self.by_alias else ""
         number = "chosen.number" if self.by_alias else "coalesce(%(version)s, function.active_version)"
         boundless = "" if self.is_limited else _NO_LIMITS
+        # What was accepted before takes no turn.
+        new = f" AND NOT EXISTS ({_KNOWN_KEY})" if self.is_limited and self.has_key else ""
         return f"""
     SELECT one.place, one.id, one.input, function.id AS function_id, version.number
     FROM functions AS function CROSS JOIN {self.source} {chosen}
     JOIN versions AS version ON version.function_id = function.id AND version.number = {number}
     WHERE function.id = %(function_id)s AND function.deleted_at IS NULL AND version.status = 'READY'
-      AND version.retired_at IS NULL AND {visible("function")}{boundless}"""
+      AND version.retired_at IS NULL AND {visible("function")}{boundless}{new}"""
 
     @property
     def source(self) -> str:
@@ -169,7 +174,7 @@ WITH {first}accepted AS (
     FROM {ready}{where}{" ORDER BY place" if shape.is_batch else ""}
     RETURNING id AS execution_id, function_id, version, created_at, expires_at, {payload}::json AS payload{times}{gated}
 ), {publishing}
-SELECT {row}, CASE WHEN (SELECT count(*) FROM woken) >= 0 THEN (SELECT rank FROM head) END AS head
+SELECT {row}, CASE WHEN (SELECT count(*) FROM woken) >= 0 THEN {HEAD_NOW} END AS head
 FROM {source}
 """
 
@@ -217,7 +222,8 @@ def submit_batch(
     row = _accept(connection, principal, batch, particulars, address=address, payload=payload, allowance=allowance)
     if row is None:
         return None
-    return BatchAccepted(False, ()) if allowance is None else BatchAccepted(row.is_gated, told(row.told))
+    is_gated, standings = (False, ()) if allowance is None else (row.is_gated, told(row.told))
+    return BatchAccepted(row.head, is_gated, standings)
 
 
 def _accept(

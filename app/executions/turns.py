@@ -106,13 +106,16 @@ class Turns:
 
     def _settle(self, ended: Sequence[Ended], *, most: int, after: Claimed, first: Claimed) -> list[Claimed]:
         """Write the ends, and take at most so many along, as urgent as `first` and in its name; answers those."""
+        priority, rank = first.delivery.carried["priority"], (after.delivery.carried or {}).get("rank", 0)
+        urgent = self.platform.urgent
         take = {
             "queue": Queue.EXECUTE,
-            "priority": first.delivery.carried["priority"],
+            "priority": priority,
             "holder": first.delivery.holder,
             "lease": timedelta(seconds=self.platform.settings.lease_seconds),
             "most": most,
-            "after": after.delivery.carried["rank"] if after.delivery.carried else 0,
+            "after": rank,
+            "urgent_after": urgent.at(Queue.EXECUTE, priority),
         }
         try:
             with self.platform.database.statement() as connection:
@@ -120,6 +123,8 @@ class Turns:
         except (SQLAlchemyError, orjson.JSONEncodeError):
             self._settle_singly(ended)
             return []
+        if taken:
+            urgent.seen(Queue.EXECUTE, priority, rank)
         running.admit_others(self.platform, [claimed for claimed, _ in ended])
         for claimed, end in ended:
             if end is not None:
@@ -139,7 +144,7 @@ class Turns:
 
     def _give_back(self, left: Sequence[Claimed]) -> None:
         with self.platform.database.statement() as connection:
-            queries.give_back(connection, left, queue=Queue.EXECUTE)
+            queries.give_back(connection, left)
 
 
 def _was_stopped(claimed: Claimed, end: Finish) -> bool:

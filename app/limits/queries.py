@@ -14,8 +14,8 @@ _OF_FUNCTION: Final = "executions of function "
 #: Parts of a larger statement: take a turn of every rate that applies for each row of `ready`, which has a
 #: `function_id`; of the caller's, which are given, and of the functions' own. Either all are taken or none, but for
 #: those of two requests at one moment that together are too many: the second may have taken some of its rates and not
-#: others. Rows: `turns`, as many as there are in `rates` where they were taken. What counts more than the burst may be
-#: taken as soon as all of the burst has come; whoever comes next waits the longer.
+#: others. Rows: `turns`, as many as there are in `rates` with a count where they were taken. What counts more than the
+#: burst may be taken as soon as all of the burst has come; whoever comes next waits the longer.
 TAKING: Final = f"""rates AS MATERIALIZED (
     SELECT scope, name, per_minute, interval '{WINDOW_SECONDS} seconds' / per_minute AS every,
            greatest(1, per_minute / {BURST_SHARE}) AS burst, count
@@ -44,7 +44,7 @@ TAKING: Final = f"""rates AS MATERIALIZED (
 )"""
 
 #: Whether all were taken, and what is to be told of them.
-ARE_TAKEN: Final = "(SELECT count(*) FROM turns) = (SELECT count(*) FROM rates)"
+ARE_TAKEN: Final = "(SELECT count(*) FROM turns) = (SELECT count(*) FROM rates WHERE count > 0)"
 TOLD: Final = """(
     SELECT json_agg(json_build_object('scope', scope, 'name', name, 'per_minute', per_minute,
                                       'ahead_seconds', extract(epoch FROM due_at - now())::double precision))

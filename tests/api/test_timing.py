@@ -4,14 +4,24 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 from kombu import Connection
 
-from app.executions import queries
+from app.accounts import first
+from app.broker import Delivery
+from app.broker.statements import RELEASE_HELD
+from app.executions import queries, running, service
+from app.executions.domain import Priority, Submission
+from app.identity import new_id
+from app.platform import Platform
+from app.queue import Queue
 from app.settings import Settings
 from tests.api.answers import assert_problem, registered_ready
+from tests.programs import TRAP
 from tests.workbench import Workbench
 
 Rows = Callable[..., list[Any]]
@@ -102,6 +112,51 @@ def test_what_is_taken_in_time_is_executed(client: FlaskClient, url: str, workbe
     assert read(client, execution)["status"] == "COMPLETED"
 
 
+@pytest.mark.parametrize("end", ["lost", "drained", "failed"])
+def test_what_was_taken_in_time_is_begun_again_whatever_became_of_its_worker(
+    client: FlaskClient,
+    url: str,
+    workbench: Workbench,
+    platform: Platform,
+    beat: Callable[[], None],
+    rows: Rows,
+    end: str,
+) -> None:
+    execution = accepted(client, url, maxAgeSeconds=100)
+    message = workbench.claim(Queue.EXECUTE)
+    assert message is not None
+    delivery = Delivery.of(message["properties"])
+    rows("UPDATE broker.messages SET expires_at = now()")
+    match end:
+        case "lost":
+            rows("UPDATE broker.messages SET ready_at = now()")
+        case "drained":
+            with psycopg.connect(platform.settings.database_url) as connection:
+                hook = f", hook AS ({queries.RELEASED})"
+                connection.execute(RELEASE_HELD.format(hooks=hook).encode(), {"holder": delivery.holder})
+        case _:
+            running.give_up(platform, delivery, UUID(execution["id"]))
+            rows("UPDATE broker.messages SET ready_at = now()")
+    beat()
+    beat()
+    assert workbench.drain() == 1
+    assert read(client, execution)["status"] == "COMPLETED"
+
+
+def test_a_retry_may_come_too_late(
+    client: FlaskClient, workbench: Workbench, beat: Callable[[], None], rows: Rows
+) -> None:
+    traps = f"/functions/{registered_ready(client, workbench, 'traps', TRAP)['id']}"
+    assert client.put(traps, json={"retry": {"attempts": 3}}).status_code == 200
+    execution = accepted(client, traps, maxAgeSeconds=100)
+    workbench.drain()
+    rows("UPDATE broker.messages SET expires_at = now()")
+    beat()
+    ended = read(client, execution)
+    assert (ended["errorType"], ended["attempts"]) == ("EXPIRED", 1)
+    assert "no retry began before" in ended["errorMessage"]
+
+
 def test_its_age_counts_from_when_it_may_begin(client: FlaskClient, url: str) -> None:
     execution = accepted(client, url, notBefore=from_now(hours=2), maxAgeSeconds=60)
     begins, expires = (datetime.fromisoformat(execution[name]) for name in ("notBefore", "expiresAt"))
@@ -123,6 +178,26 @@ def test_the_more_urgent_comes_first(client: FlaskClient, url: str, workbench: W
     workbench.drain()
     order = [priority for (priority,) in rows("SELECT priority FROM executions ORDER BY started_at")]
     assert order == ["HIGH", "HIGH", "NORMAL", "LOW", "LOW"]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_what_somebody_waits_for_comes_before_its_like(
+    client: FlaskClient, url: str, platform: Platform, workbench: Workbench, rows: Rows, priority: Priority
+) -> None:
+    for waiter in (None, "somebody"):
+        submission = Submission(
+            id=new_id(),
+            function_id=UUID(url.rpartition("/")[2]),
+            input="1",
+            correlation_id="c",
+            waiter=waiter,
+            priority=priority,
+        )
+        service.submit(platform, first.program(platform), submission)
+    message = workbench.claim(Queue.EXECUTE)
+    assert message is not None
+    assert rows("SELECT waiter FROM executions WHERE status = 'RUNNING'") == [("somebody",)]
+    assert rows("SELECT count(DISTINCT priority) FROM broker.messages") == [(2,)]
 
 
 def test_a_batch_has_its_terms_too(client: FlaskClient, url: str, workbench: Workbench, rows: Rows) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from kombu import Connection, Queue
 
+from app.broker import Bounds, lanes
 from app.broker.cursor import MOST_PASSED_OVER, Cursor
+from app.broker.lanes import KNOWN_SECONDS
 from tests.broker.sending import publish, receive
 from tests.patience import until
 
@@ -101,3 +105,18 @@ def test_the_less_urgent_has_its_turn_at_last(connect: Connect, queue: Queue) ->
     assert first < MOST_PASSED_OVER + 3
     assert order.count(3) == 2
     assert order.count(6) == 3
+
+
+def test_a_bound_is_good_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds, now = Bounds(), 100.0
+    monkeypatch.setattr(lanes, "time", SimpleNamespace(monotonic=lambda: now))
+    bounds.seen("work", 3, 7)
+    assert (bounds.at("work", 3), bounds.at("work", 4), bounds.at("other", 3)) == (7, 0, 0)
+    # What nobody has found is no bound.
+    bounds.seen("work", 3, None)
+    now += KNOWN_SECONDS / 2
+    bounds.seen("work", 3, 9)
+    assert bounds.at("work", 3) == 9
+    # However often it was seen since, it is looked for from the beginning again.
+    now += KNOWN_SECONDS / 2
+    assert bounds.at("work", 3) == 0

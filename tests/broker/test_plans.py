@@ -38,9 +38,9 @@ from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
 from app.broker.pump import Pump
-from app.executions import history_queries, submission_queries
+from app.executions import bulk_queries, history_queries, submission_queries
 from app.executions import queries as executions
-from app.executions.domain import Finish, Key, Status, Submission
+from app.executions.domain import Filter, Finish, Key, Status, Submission
 from app.executions.queries import Claimed
 from app.functions import queries as functions
 from app.limits import queries as limits
@@ -185,18 +185,25 @@ def submit(**terms: Any) -> Callable[[Worker], object]:
 def again(worker: Worker) -> None:
     """Give an execution back for another attempt."""
     claimed = Claimed(worker.execution, worker.leased())
-    executions.again(worker.database, claimed, END, queue="execute", delay_seconds=1, is_retry=True)
+    executions.again(worker.database, claimed, END, delay_seconds=1, is_retry=True)
 
 
 def finish_group(worker: Worker) -> None:
     """Write the end of an execution, and take others along."""
-    take = {"queue": "execute", "priority": 3, "holder": "w1@h", "lease": timedelta(seconds=15), "most": 8, "after": 0}
+    take = {"queue": "execute", "priority": 3, "holder": "w1@h", "lease": timedelta(seconds=15), "most": 8}
+    take |= {"after": 0, "urgent_after": 0}
     executions.finish_group(worker.database, [(Claimed(worker.execution, worker.leased()), END)], take)
 
 
 def give_back(worker: Worker) -> None:
     """Undo a claim."""
-    executions.give_back(worker.database, [Claimed(worker.execution, worker.leased())], queue="execute")
+    executions.give_back(worker.database, [Claimed(worker.execution, worker.leased())])
+
+
+def release_held(worker: Worker) -> None:
+    """Give back all that a worker holds."""
+    statement: Any = statements.RELEASE_HELD.format(hooks="")
+    worker.plain.execute(statement, {"holder": worker.leased().holder})
 
 
 def messages_of(after: int | None) -> Callable[[Worker], object]:
@@ -252,6 +259,7 @@ HOT = [
     Case("UNCLAIM", unclaim, {PRIMARY}),
     Case("BURY", lambda w: w.channel.bury(w.leased(), reason="rejected"), {PRIMARY}),
     Case("DYING and BURY_LOST", bury_lost, {"ix_messages_leased", PRIMARY, "_pkey"}),
+    Case("RELEASE_HELD", release_held, {"ix_messages_leased"}),
     Case("SETTLE", lambda w: settle(w.plain, w.leased()), {PRIMARY}),
     Case("PUBLISH", lambda w: w.publish(""), {READY, "ix_messages_lane"}),
     Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
@@ -281,6 +289,13 @@ CASES = [
     Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
     Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
     Case("CANCEL_ALL", lambda w: executions.cancel_all(w.database, FUNCTION), {"_function_id_id_idx"}),
+    Case("CANCEL", lambda w: executions.cancel(w.database, w.execution), {"ix_messages_execution", "_pkey"}),
+    Case(
+        "CANCEL, many",
+        lambda w: bulk_queries.cancel(w.database, SOMEBODY, Filter(function_id=FUNCTION), owns=True, limit=10),
+        {"_function_id_id_idx"},
+        in_order=False,
+    ),
     Case("FIND", lambda w: history_queries.find_visible(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}),
     Case("ENDED", lambda w: history_queries.ended(w.database, [w.execution]), {"_pkey"}),
     Case("INPUT", lambda w: executions.input_of(w.database, w.execution), {"_pkey"}),

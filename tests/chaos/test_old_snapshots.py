@@ -12,9 +12,10 @@ from tests.chaos.installation import Install, Installation
 from tests.chaos.scale import Scale
 from tests.patience import until
 
+#: As if so many had been executed since: of their callers, and of the priority of those that come.
 _CHURN = """
-WITH made AS (SELECT payload FROM broker.messages WHERE queue = 'execute' LIMIT 1)
-INSERT INTO broker.messages (queue, priority, payload) SELECT 'execute', 3, '{}' FROM generate_series(1, %s), made
+INSERT INTO broker.messages (queue, priority, lane, payload)
+SELECT 'execute', 3, (SELECT id::text FROM users), '{}' FROM generate_series(1, %s)
 """
 
 #: Without the first seconds, after which a consumer's cursor moves on.
@@ -60,11 +61,10 @@ def rate(
     with psycopg.connect(kiln.url) as old:
         old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT FROM broker.messages")
-        kiln.submit([0])
         if dead_rows:
             kiln.rows(_CHURN, dead_rows)
-            kiln.rows("DELETE FROM broker.messages WHERE execution_id IS NULL AND queue = 'execute'")
-        kiln.submit([0] * (executions - 1))
+            kiln.rows("DELETE FROM broker.messages")
+        kiln.submit([0] * executions)
         kiln.fleet.worker(broken=broken)
         time.sleep(0.1)
         assert kiln.await_rest(seconds=180)

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from kombu import Connection
 
 from app.accounts import first
-from app.broker import Delivery, draining, register_transport
+from app.broker import Delivery, register_transport, statements
 from app.executions import queries, running, service
 from app.executions.domain import ErrorType, Finish, Priority, Status, Submission
 from app.executions.queries import BEGIN, EXPIRED, LOST, RELEASED, Claimed
@@ -194,7 +194,7 @@ class Lives(RuleBasedStateMachine):
     def release(self, holding: Holding) -> None:
         """A worker that was told to stop gives back what it holds."""
         hooks = f", hook AS ({RELEASED})"
-        self.rows(draining._RELEASE_HELD.format(hooks=hooks), {"holder": holding.claimed.delivery.holder})
+        self.rows(statements.RELEASE_HELD.format(hooks=hooks), {"holder": holding.claimed.delivery.holder})
         for other in self.holdings:
             if other.is_valid:
                 other.is_valid = False

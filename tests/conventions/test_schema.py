@@ -29,7 +29,8 @@ def test_one_execution_is_found_in_one_partition_by_its_key(platform: Platform) 
 
 
 def test_a_group_is_settled_and_taken_along_by_indexes(platform: Platform) -> None:
-    nothing = {"ended": "[]", "queue": "execute", "priority": 3, "after": 0, "most": 1, "holder": "x", "lease": "15 s"}
+    nothing = {"ended": "[]", "queue": "execute", "priority": 3, "most": 1, "holder": "x", "lease": "15 s"}
+    nothing |= {"after": 0, "urgent_after": 0}
     statement = "EXPLAIN (FORMAT JSON) " + queries.FINISH_GROUP
     with platform.database.engine.connect() as connection:
         connection.exec_driver_sql("SET enable_seqscan = off")

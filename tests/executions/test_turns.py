@@ -38,7 +38,10 @@ class Child:
         """One message, and what is taken along with it."""
         message = self._workbench.claim(Workbench.EXECUTE)
         assert message is not None
-        first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
+        self.take(Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"])), attempted)
+
+    def take(self, first: Claimed, attempted: Attempted = lambda _claimed: nullcontext()) -> None:
+        """The rest of it, when that message is claimed."""
         Turns(self._platform, self.modules, self.keeper, attempted, self._observe).take(first)
 
     def drain(self) -> int:
@@ -127,12 +130,31 @@ def test_nothing_is_taken_along_while_somebody_waits(
     )
     service.submit(platform, first_administrator.program(platform), awaited)
     first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
-    Turns(platform, child.modules, child.keeper, lambda _one: nullcontext(), lambda *_: None).take(first)
+    child.take(first)
     # Then the child goes back at once, and what somebody waits for is the next
     assert rows("SELECT count(*) FROM executions WHERE status = 'PENDING'") == [(50,)]
     following = workbench.claim(Workbench.EXECUTE)
     assert following is not None
     assert following["headers"]["id"] == str(awaited.id)
+
+
+def test_nothing_is_taken_along_while_something_older_is_more_urgent(
+    client: FlaskClient, workbench: Workbench, child: Child, rows: Rows
+) -> None:
+    function = registered_ready(client, workbench)
+    url = f"/functions/{function['id']}/execute-batch"
+    client.post(url, json={"inputs": [0]})
+    child.drain()
+    client.post(url, json={"inputs": [1], "priority": "HIGH"})
+    client.post(url, json={"inputs": [2] * 50})
+    # The one that is more urgent was passed over, as one is for once that was starved.
+    rows("UPDATE broker.messages SET ready_at = now() + interval '1 hour', state = 'delayed' WHERE priority = 8")
+    message = workbench.claim(Workbench.EXECUTE)
+    assert message is not None
+    rows("UPDATE broker.messages SET ready_at = now(), state = 'ready' WHERE priority = 8")
+    first = Claimed(UUID(message["headers"]["id"]), Delivery.of(message["properties"]))
+    child.take(first)
+    assert rows("SELECT count(*) FROM executions WHERE status = 'PENDING'") == [(50,)]
 
 
 def test_what_takes_long_is_given_back_to_be_run_by_itself(

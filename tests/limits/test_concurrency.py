@@ -26,6 +26,7 @@ from tests.programs import TRAP
 from tests.workbench import Workbench
 
 ASYNC = {"Prefer": "respond-async"}
+Beat = Callable[[], None]
 
 THROUGH = "gated AND state IN ('ready', 'leased')"
 HELD = "state = 'delayed' AND ready_at = 'infinity'"
@@ -129,6 +130,43 @@ def test_who_waits_for_a_function_does_not_keep_others_from_theirs(
     # They take turns.
     assert len(order) == 8
     assert all(order[turn] != order[turn + 1] for turn in range(0, 8, 2))
+
+
+def test_one_who_has_much_held_keeps_nobody_waiting(
+    client: FlaskClient, limited: Limited, url: str, somebody: str, workbench: Workbench, rows: Rows
+) -> None:
+    limit(client, url, concurrency=1)
+    submit(client, url, 20)
+    lane = "SELECT lane FROM broker.messages WHERE state = 'leased'"
+    order = []
+    for turn in range(10):
+        if turn in {2, 5}:
+            submit(limited(somebody), url, 2)
+        message = workbench.claim(Queue.EXECUTE)
+        assert message is not None
+        order += rows(lane)
+        workbench.work(message)
+    mine = order[0]
+    theirs = [turn for turn, lane in enumerate(order) if lane != mine]
+    # After the two that were next before they came they have every second place.
+    assert theirs == [4, 6, 8]
+
+
+def test_what_becomes_due_is_held_in_its_turn(
+    client: FlaskClient, limited: Limited, url: str, somebody: str, workbench: Workbench, rows: Rows, beat: Beat
+) -> None:
+    limit(client, url, concurrency=1)
+    submit(client, url, 20)
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    submit(limited(somebody), url, 1, notBefore=soon)
+    rows("UPDATE broker.messages SET ready_at = now() WHERE state = 'delayed' AND ready_at <> 'infinity'")
+    beat()
+    for _ in range(3):
+        message = workbench.claim(Queue.EXECUTE)
+        assert message is not None
+        workbench.work(message)
+    ((caller, others),) = rows("SELECT count(DISTINCT caller_id), count(*) FROM executions WHERE status = 'COMPLETED'")
+    assert (caller, others) == (2, 3)
 
 
 def test_the_more_urgent_is_let_through_first(client: FlaskClient, url: str, workbench: Workbench, rows: Rows) -> None:

@@ -51,6 +51,18 @@ def test_batches_replays_and_what_is_scheduled_count(
     assert_problem(small.post(f"{url}/execute", json={}), "quota_exceeded")
 
 
+def test_what_was_accepted_is_answered_again_though_the_queue_is_full(
+    limited: Limited, client: FlaskClient, url: str
+) -> None:
+    body, headers = {"inputs": [1, 2, 3]}, {"Idempotency-Key": "once"}
+    accepted = [
+        limited(**full).post(f"{url}/execute-batch", json=body, headers=headers)
+        for full in ({"user_queue": 3}, {"queue": 3})
+    ]
+    assert [answer.status_code for answer in accepted] == [202, 202]
+    assert accepted[0].get_json() == accepted[1].get_json()
+
+
 def test_where_too_much_waits_of_all_nobody_is_served(limited: Limited, url: str, somebody: str, rows: Rows) -> None:
     client = limited(queue=3)
     for _ in range(3):

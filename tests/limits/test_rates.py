@@ -150,6 +150,30 @@ def test_replays_take_turns(limited: Limited, client: FlaskClient, workbench: Wo
     assert answer["scope"] == "FUNCTION"
 
 
+def test_what_replays_leave_out_takes_no_turn(
+    limited: Limited, client: FlaskClient, workbench: Workbench, url: str, rows: Rows
+) -> None:
+    rated = limited(user_executions_per_minute=60)
+    everything = {"filter": {"status": "COMPLETED"}}
+    for _ in range(2):
+        nothing = rated.post("/executions/replay", json=everything)
+        assert (nothing.status_code, nothing.get_json()) == (202, {"count": 0})
+        for _ in range(12):
+            execute(client, url)
+        workbench.drain()
+        rows("UPDATE versions SET retired_at = now()")
+    assert rows("SELECT FROM throttles") == []
+
+
+def test_a_request_that_is_sent_again_takes_no_turn(limited: Limited, url: str, rows: Rows) -> None:
+    client = limited(user_executions_per_minute=60)
+    ids = {execute(client, url, key="once").get_json()["id"] for _ in range(20)}
+    assert len(ids) == 1
+    other = client.post(f"{url}/execute", json={"input": 1}, headers=ASYNC | {"Idempotency-Key": "once"})
+    assert_problem(other, "idempotency_mismatch")
+    assert burst(client, url) == 9
+
+
 def test_a_request_that_is_sent_again_is_answered_though_no_turn_is_left(limited: Limited, url: str) -> None:
     client = limited(user_executions_per_minute=6)
     first = execute(client, url, key="once")
