@@ -122,6 +122,7 @@ def _finish(
 ) -> Version | None:
     """Write the end; none where there is nothing to write it to any more."""
     with platform.database.transaction() as session:
+        queries.hold(session, version.function_id)
         if not settle(session, delivery):
             log.warning("version.stale", attempt=version.compile_attempts)
             return None

@@ -72,6 +72,13 @@ def lock(session: Session, function_id: UUID) -> tuple[Function, Version] | None
     return None if function is None else (function, session.get_one(Version, (function.id, function.latest_version)))
 
 
+def hold(session: Session, function_id: UUID) -> None:
+    """Keep other writers of a function out until the transaction ends. Whoever also takes its messages or its versions
+    comes here first, since that is the order in which a deletion takes them: else each could wait for the other.
+    """
+    session.execute(select(Function.id).where(Function.id == function_id).with_for_update(key_share=True))
+
+
 #: The newest functions that are shared with any of these, or with all of whom they are one: of each at most as many as
 #: are wanted, by the primary key of `function_audiences`, however many there are.
 SHARED = """

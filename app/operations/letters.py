@@ -18,6 +18,7 @@ from app.audit.domain import Act
 from app.audit.service import record
 from app.executions import bulk
 from app.executions.domain import Replays, UnknownVersion
+from app.functions import queries as function_queries
 from app.functions import versions
 from app.functions.domain import FunctionError, NoSuchVersion
 from app.operations import letter_queries
@@ -61,7 +62,9 @@ def redrive_one(platform: Platform, principal: Principal, letter_id: int, *, cor
     begin = _VERBS.get(letter["task"] or "") if letter["execution_id"] is None else _replay
     try:
         with platform.database.transaction() as session:
-            # First, so that of two who redrive it at the same time one finds it gone.
+            if letter["function_id"] is not None:
+                function_queries.hold(session, letter["function_id"])
+            # Before anything begins, so that of two who redrive it at the same time one finds it gone.
             take = letter_queries.revive if begin is None else letter_queries.delete_one
             if not take(session.connection(), letter_id):
                 raise UnknownLetter
