@@ -187,6 +187,14 @@ class VersionNotReady(FunctionError):
         self.state = state
 
 
+class VersionSuperseded(FunctionError):
+    """There is newer code than that of the version."""
+
+    def __init__(self, number: int, latest: int) -> None:
+        super().__init__(f"version {latest} is newer; version {number}, built again, would replace it")
+        self.latest = latest
+
+
 class NameTaken(FunctionError):
     """Another function has this name."""
 

@@ -9,7 +9,14 @@ from flask.views import MethodView
 from app.accounts.guard import caller
 from app.functions import aliases, versions
 from app.functions.aliases import Choice
-from app.functions.domain import NoSuchAlias, NoSuchVersion, ReservedAlias, TooManyAliases, VersionNotReady
+from app.functions.domain import (
+    NoSuchAlias,
+    NoSuchVersion,
+    ReservedAlias,
+    TooManyAliases,
+    VersionNotReady,
+    VersionSuperseded,
+)
 from app.functions.schemas import FunctionRead, as_read, tag
 from app.functions.version_schemas import (
     AliasPage,
@@ -36,6 +43,7 @@ PROBLEMS = {
     NoSuchVersion: "not_found",
     NoSuchAlias: "not_found",
     VersionNotReady: "version_not_ready",
+    VersionSuperseded: "version_superseded",
     ReservedAlias: "name_taken",
     TooManyAliases: "limit_reached",
 }

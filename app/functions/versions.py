@@ -10,7 +10,7 @@ from app.audit.domain import Act
 from app.audit.service import record
 from app.functions import queries, version_queries
 from app.functions.diffs import diff
-from app.functions.domain import NoSuchVersion, Verification, VersionNotReady, VersionStatus
+from app.functions.domain import NoSuchVersion, Verification, VersionNotReady, VersionStatus, VersionSuperseded
 from app.functions.models import Function, Version
 from app.functions.service import Code, add_version, check_ownership, enqueue_work, to_change, visible
 from app.identity import new_id
@@ -115,12 +115,19 @@ def verify_again(
 def build_again(
     platform: Platform, session: Session, principal: Principal, function_id: UUID, number: int, *, correlation_id: str
 ) -> Version:
-    """Have the source of a version compiled as a new one, in the caller's transaction: versions do not change."""
-    function, _ = to_change(platform, session, principal, function_id, if_match=None)
+    """Have the source of the latest version compiled as a new one, in the caller's transaction: versions do not change.
+    Where somebody has decided since that another one is active, it stays. Raises `VersionSuperseded`.
+    """
+    function, latest = to_change(platform, session, principal, function_id, if_match=None)
     found = version_queries.lock(session, function_id, number)
     if found is None:
         raise NoSuchVersion
+    if number != latest.number:
+        raise VersionSuperseded(number, latest.number)
+    is_decided = function.decided_version >= number
     made = add_version(session, function, Code(found.language, found.source), correlation_id)
+    if is_decided:
+        function.decided_version = made.number
     function.revision += 1
     function.updated_at = queries.now(session)
     return made

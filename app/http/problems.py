@@ -37,6 +37,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "environment_in_use": (409, "Functions use the environment"),
     "function_not_ready": (409, "The function cannot be executed yet"),
     "version_not_ready": (409, "The version was not built"),
+    "version_superseded": (409, "There is a newer version"),
     "limit_reached": (409, "There are as many of these as there may be"),
     "execution_ended": (409, "The execution has ended already"),
     "idempotency_in_progress": (409, "The same request is still being executed"),

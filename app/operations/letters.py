@@ -20,7 +20,7 @@ from app.executions import bulk
 from app.executions.domain import Replays, UnknownVersion
 from app.functions import queries as function_queries
 from app.functions import versions
-from app.functions.domain import FunctionError, NoSuchVersion
+from app.functions.domain import FunctionError, NoSuchVersion, VersionSuperseded
 from app.operations import letter_queries
 from app.operations.domain import LetterFilter, UnknownLetter
 from app.platform import Platform
@@ -46,18 +46,20 @@ def read(platform: Platform, letter_id: int) -> Mapping[str, Any]:
 
 
 def redrive(platform: Platform, principal: Principal, wanted: LetterFilter, *, correlation_id: str) -> int:
-    """Redrive the newest that match; answers how many. What cannot begin anew, because its function or version is gone,
-    stays where it is.
+    """Redrive the newest that match; answers how many. What cannot begin anew, because its function or version is gone
+    or there is a newer version, stays where it is.
     """
     count = 0
     for letter in page(platform, wanted, before=None, limit=MOST_REDRIVEN):
-        with suppress(UnknownLetter):
+        with suppress(UnknownLetter, VersionSuperseded):
             count += redrive_one(platform, principal, letter["id"], correlation_id=correlation_id)
     return count
 
 
 def redrive_one(platform: Platform, principal: Principal, letter_id: int, *, correlation_id: str) -> bool:
-    """Redrive one of them; answers whether that could be done. Raises `UnknownLetter`."""
+    """Redrive one of them; answers whether that could be done. Raises `UnknownLetter`, `VersionSuperseded`, and where a
+    limit is reached its error.
+    """
     letter = read(platform, letter_id)
     begin = _VERBS.get(letter["task"] or "") if letter["execution_id"] is None else _replay
     try:
@@ -72,6 +74,8 @@ def redrive_one(platform: Platform, principal: Principal, letter_id: int, *, cor
                 begin(platform, session, principal, letter, correlation_id)
             act = Act("dead_letter.redrive", str(letter_id), after={"task": letter["task"], "reason": letter["reason"]})
             record(session, principal.actor, act)
+    except VersionSuperseded:
+        raise
     except (FunctionError, UnknownVersion):
         return False
     return True

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from app.operations import upkeep
 from app.platform import Platform
 from tests.api.answers import assert_problem, register, registered_ready
+from tests.programs import NAP, TRAP
 from tests.workbench import Workbench
 
 Rows = Callable[..., list[Any]]
@@ -34,6 +35,12 @@ def redrive(client: FlaskClient, path: str = "", **wanted: Any) -> int:
     assert response.status_code == 202, response.text
     count: int = response.get_json()["count"]
     return count
+
+
+def lose_compilation(rows: Rows) -> None:
+    """Let what waits for compilation have killed its workers."""
+    rows(KILL)
+    rows("UPDATE versions SET status = 'FAILED', compile_error = 'lost', compiled_at = now() WHERE status = 'PENDING'")
 
 
 @pytest.fixture
@@ -97,12 +104,51 @@ def test_what_cannot_begin_anew_stays(client: FlaskClient, lost: str, rows: Rows
 
 def test_a_version_is_built_again_as_another_one(client: FlaskClient, workbench: Workbench, rows: Rows) -> None:
     function = register(client)
-    rows(KILL)
-    rows("UPDATE versions SET status = 'FAILED', compile_error = 'lost', compiled_at = now()")
+    lose_compilation(rows)
     assert redrive(client, queue="compile") == 1
     assert workbench.drain() == 1
     again = client.get(f"/functions/{function['id']}").get_json()
     assert (again["status"], again["activeVersion"], again["source"]) == ("READY", 2, function["source"])
+
+
+def test_a_version_is_not_built_again_after_newer_code_was_sent(
+    client: FlaskClient, workbench: Workbench, rows: Rows
+) -> None:
+    # Given a version whose compilation was lost, and newer code that is active
+    url = f"/functions/{registered_ready(client, workbench)['id']}"
+    client.put(url, json={"source": TRAP})
+    lose_compilation(rows)
+    client.put(url, json={"source": NAP})
+    workbench.drain()
+    # When its letter is redriven
+    (letter,) = listed(client)
+    refused = assert_problem(client.post(f"{URL}/{letter['id']}/redrive"), "version_superseded")
+    assert refused["latest"] == 3
+    assert redrive(client) == 0
+    # Then it stays, and the newer code is active
+    assert listed(client) == [letter]
+    assert workbench.drain() == 0
+    function = client.get(url).get_json()
+    assert (function["activeVersion"], function["latestVersion"]["number"]) == (3, 3)
+
+
+def test_a_version_that_is_built_again_does_not_replace_the_one_that_was_chosen(
+    client: FlaskClient, workbench: Workbench, rows: Rows
+) -> None:
+    # Given a version whose compilation was lost, after which somebody decided for another one
+    url = f"/functions/{registered_ready(client, workbench)['id']}"
+    client.put(url, json={"source": TRAP})
+    lose_compilation(rows)
+    client.post(f"{url}/versions/1/activate")
+    # When it is built again
+    assert redrive(client) == 1
+    assert workbench.drain() == 1
+    # Then it is READY, and the decision stands until newer code is sent
+    function = client.get(url).get_json()
+    assert (function["activeVersion"], function["latestVersion"]["status"]) == (1, "READY")
+    client.put(url, json={"source": NAP})
+    workbench.drain()
+    assert client.get(url).get_json()["activeVersion"] == 4
 
 
 def test_a_verification_is_asked_for_again(client: FlaskClient, workbench: Workbench, rows: Rows) -> None:
