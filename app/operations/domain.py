@@ -28,6 +28,14 @@ class LetterFilter:
     function_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """How many dead letters were redriven; where a limit ended that, when the others had better be asked for."""
+
+    count: int
+    retry_after_seconds: int | None = None
+
+
 class UnknownLetter(Exception):
     """There is no such dead letter."""
 

@@ -21,6 +21,15 @@ blueprint = ResourceBlueprint("letters", __name__, description="Messages that we
 PROBLEMS = {UnknownLetter: "not_found"}
 
 
+#: The header of an answer to whoever wanted more than a limit allows, for the document.
+STOPPED = {
+    "Retry-After": {
+        "description": "A limit of the caller's executions was reached; ask for the others after so many seconds.",
+        "schema": {"type": "integer"},
+    }
+}
+
+
 @blueprint.route("/operations/dead-letters")
 class Letters(MethodView):
     """All dead letters."""
@@ -50,14 +59,15 @@ class RedriveMany(MethodView):
 
     @rule(Scope.OPERATIONS_WRITE, role=Role.ADMIN, action="dead_letter.redrive")
     @blueprint.arguments(RedriveRequest)
-    @blueprint.response(202, Count)
+    @blueprint.response(202, Count, headers=STOPPED)
     def post(self, body: dict[str, Any]) -> Any:
         """Redrive the newest 1,000, or of those that match: executions are replayed, versions built again. What cannot
-        begin anew stays.
+        begin anew stays, and is passed over.
         """
         wanted = _filter(body["filter"])
-        count = letters.redrive(platform(), caller(), wanted, correlation_id=correlation_id())
-        return {"count": count}, 202
+        redriven = letters.redrive(platform(), caller(), wanted, correlation_id=correlation_id())
+        seconds = redriven.retry_after_seconds
+        return redriven, 202, {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 @blueprint.route("/operations/dead-letters/<long:letter_id>")

@@ -6,8 +6,7 @@ another version, a verification is asked for again. Any other message is deliver
 """
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,13 +20,15 @@ from app.executions.domain import Replays, UnknownVersion
 from app.functions import queries as function_queries
 from app.functions import versions
 from app.functions.domain import FunctionError, NoSuchVersion, VersionSuperseded
+from app.limits.domain import Overloaded, QuotaExceeded, RateLimited
 from app.operations import letter_queries
-from app.operations.domain import LetterFilter, UnknownLetter
+from app.operations.domain import LetterFilter, Redriven, UnknownLetter
 from app.platform import Platform
 from app.queue import Task
 
-#: How many are looked at in one request.
+#: How many are redriven in one request, and how many are looked at to find them.
 MOST_REDRIVEN = 1000
+MOST_LOOKED_AT = 5000
 
 
 def page(platform: Platform, wanted: LetterFilter, *, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -45,15 +46,32 @@ def read(platform: Platform, letter_id: int) -> Mapping[str, Any]:
     return found
 
 
-def redrive(platform: Platform, principal: Principal, wanted: LetterFilter, *, correlation_id: str) -> int:
-    """Redrive the newest that match; answers how many. What cannot begin anew, because its function or version is gone
-    or there is a newer version, stays where it is.
+def redrive(platform: Platform, principal: Principal, wanted: LetterFilter, *, correlation_id: str) -> Redriven:
+    """Redrive the newest that match, each by itself, until a limit of the caller's executions is reached. What cannot
+    begin anew, because its function or version is gone or there is a newer version, stays where it is.
     """
     count = 0
-    for letter in page(platform, wanted, before=None, limit=MOST_REDRIVEN):
-        with suppress(UnknownLetter, VersionSuperseded):
+    for letter in _newest(platform, wanted):
+        try:
             count += redrive_one(platform, principal, letter["id"], correlation_id=correlation_id)
-    return count
+        except (UnknownLetter, VersionSuperseded):
+            continue
+        except (RateLimited, QuotaExceeded, Overloaded) as limit:
+            return Redriven(count, limit.retry_after_seconds)
+        if count == MOST_REDRIVEN:
+            break
+    return Redriven(count)
+
+
+def _newest(platform: Platform, wanted: LetterFilter) -> Iterator[Mapping[str, Any]]:
+    """Those that match, a page at a time, as far back as is looked."""
+    before = None
+    for _ in range(MOST_LOOKED_AT // MOST_REDRIVEN):
+        found = page(platform, wanted, before=before, limit=MOST_REDRIVEN)
+        yield from found
+        if len(found) < MOST_REDRIVEN:
+            return
+        before = found[-1]["id"]
 
 
 def redrive_one(platform: Platform, principal: Principal, letter_id: int, *, correlation_id: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app.operations import upkeep
+from app.operations import letters, upkeep
 from app.platform import Platform
 from tests.api.answers import assert_problem, register, registered_ready
 from tests.programs import NAP, TRAP
@@ -20,6 +20,12 @@ URL = "/operations/dead-letters"
 KILL = """
 UPDATE broker.messages SET state = 'dead', dead_reason = 'worker_lost', died_at = now(), losses = 3, holder = NULL
 WHERE state <> 'dead'
+"""
+
+
+KILLED = """
+INSERT INTO broker.messages (queue, state, dead_reason, died_at, payload)
+SELECT %s, 'dead', 'rejected', now(), %s FROM generate_series(1, %s)
 """
 
 
@@ -173,6 +179,17 @@ def test_any_other_message_is_delivered_once_more(client: FlaskClient, rows: Row
     assert (state, losses, deliveries, kept) == ("ready", 0, 0, payload)
 
 
+def kill_nothings(rows: Rows, count: int) -> None:
+    """Letters that cannot begin anew, because they name no version."""
+    payload = '{"headers": {"task": "functions.compile"}, "body": "nothing"}'
+    rows(KILLED, "compile", payload, count)
+
+
+def kill_others(rows: Rows, count: int) -> None:
+    """Letters of which Kiln knows nothing, so that they are delivered once more."""
+    rows(KILLED, "elsewhere", "{}", count)
+
+
 def test_letters_that_name_nothing_stay(client: FlaskClient, rows: Rows) -> None:
     for payload in (
         '{"headers": {"task": "functions.compile"}, "body": "nothing"}',
@@ -185,6 +202,35 @@ def test_letters_that_name_nothing_stay(client: FlaskClient, rows: Rows) -> None
         )
     assert redrive(client) == 0
     assert len(listed(client)) == 2
+
+
+def test_letters_that_cannot_begin_anew_do_not_hide_older_ones(
+    client: FlaskClient, lost: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given more that name nothing, after one that does, than are redriven in one request
+    monkeypatch.setattr(letters, "MOST_REDRIVEN", 3)
+    monkeypatch.setattr(letters, "MOST_LOOKED_AT", 9)
+    kill_nothings(rows, 8)
+    # When they are redriven
+    assert redrive(client) == 1
+    # Then only the others are left
+    assert {letter["executionId"] for letter in listed(client)} == {None}
+    # And no more are looked at than may be
+    kill_others(rows, 1)
+    kill_nothings(rows, 1)
+    assert redrive(client) == 1
+    kill_others(rows, 1)
+    kill_nothings(rows, 9)
+    assert redrive(client) == 0
+
+
+def test_no_more_are_redriven_than_may_be(client: FlaskClient, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "MOST_REDRIVEN", 3)
+    monkeypatch.setattr(letters, "MOST_LOOKED_AT", 9)
+    kill_others(rows, 1)
+    kill_nothings(rows, 2)
+    kill_others(rows, 4)
+    assert [redrive(client), redrive(client), redrive(client)] == [3, 2, 0]
 
 
 def test_letters_are_removed(client: FlaskClient, lost: str, rows: Rows) -> None:

@@ -63,6 +63,19 @@ def test_what_was_accepted_is_answered_again_though_the_queue_is_full(
     assert accepted[0].get_json() == accepted[1].get_json()
 
 
+def test_redriving_ends_where_the_queue_is_full(limited: Limited, client: FlaskClient, url: str, rows: Rows) -> None:
+    client.post(f"{url}/execute-batch", json={"inputs": [1, 2, 3]})
+    rows("UPDATE broker.messages SET state = 'dead', dead_reason = 'worker_lost', died_at = now()")
+    rows("UPDATE executions SET status = 'FAILED', error_type = 'WORKER_LOST', completed_at = now()")
+    for full in ({"user_queue": 2}, {"queue": 2}):
+        answer = limited(**full).post("/operations/dead-letters/redrive", json={"filter": {}})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (202, "5")
+    assert rows("SELECT state, count(*) FROM broker.messages GROUP BY state ORDER BY state") == [
+        ("dead", 1),
+        ("ready", 2),
+    ]
+
+
 def test_where_too_much_waits_of_all_nobody_is_served(limited: Limited, url: str, somebody: str, rows: Rows) -> None:
     client = limited(queue=3)
     for _ in range(3):

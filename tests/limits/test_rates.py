@@ -174,6 +174,31 @@ def test_a_request_that_is_sent_again_takes_no_turn(limited: Limited, url: str, 
     assert burst(client, url) == 9
 
 
+def test_redriving_ends_where_no_turn_is_left_and_says_how_many_were_redriven(
+    limited: Limited, client: FlaskClient, url: str, later: Later, rows: Rows
+) -> None:
+    # Given three executions that were lost, and turns for two
+    for _ in range(3):
+        execute(client, url)
+    rows("UPDATE broker.messages SET state = 'dead', dead_reason = 'worker_lost', died_at = now()")
+    rows("UPDATE executions SET status = 'FAILED', error_type = 'WORKER_LOST', completed_at = now()")
+    rated, redrive = limited(user_executions_per_minute=12), "/operations/dead-letters/redrive"
+    # When they are redriven
+    answer = rated.post(redrive, json={"filter": {}})
+    # Then the answer says how many there were, and when there are turns for more
+    assert (answer.status_code, answer.get_json()) == (202, {"count": 2})
+    assert int(answer.headers["Retry-After"]) in {5, 6}
+    assert rows("SELECT count(*) FROM broker.messages WHERE state = 'dead'") == [(1,)]
+    answer = rated.post(redrive, json={"filter": {}})
+    assert (answer.status_code, answer.get_json(), "Retry-After" in answer.headers) == (202, {"count": 0}, True)
+    # And one of them is refused as executions are
+    ((letter_id,),) = rows("SELECT id FROM broker.messages WHERE state = 'dead'")
+    assert_problem(rated.post(f"/operations/dead-letters/{letter_id}/redrive"), "rate_limited")
+    later(seconds=6)
+    answer = rated.post(redrive, json={"filter": {}})
+    assert (answer.get_json(), "Retry-After" in answer.headers) == ({"count": 1}, False)
+
+
 def test_a_request_that_is_sent_again_is_answered_though_no_turn_is_left(limited: Limited, url: str) -> None:
     client = limited(user_executions_per_minute=6)
     first = execute(client, url, key="once")
