@@ -25,10 +25,10 @@ STOPPED = "an operator stopped the compilation; send the source again to have it
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a version cannot be executed, in its author's terms."""
+    """Why a version cannot be executed, in its author's terms. Without a log the fault is the platform's."""
 
     error: str
-    log: str = ""
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

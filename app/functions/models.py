@@ -103,6 +103,7 @@ class Version(Base):
     compile_error: Mapped[str | None] = mapped_column(Text)
     """`source.ext:line:column: message`, a line each; set with FAILED."""
     compile_log: Mapped[str | None] = mapped_column(Text)
+    """What else the compiler said; none with FAILED where the fault is not the source's."""
     compile_attempts: Mapped[int]
     toolchain: Mapped[str | None] = mapped_column(Text)
     toolchain_version: Mapped[str | None] = mapped_column(Text)

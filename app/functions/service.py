@@ -114,8 +114,8 @@ def change(
     if_match: str | None,
     correlation_id: str,
 ) -> tuple[Function, Version]:
-    """Change fields, and make a new version when the code differs from the latest; the active version goes on serving
-    until it is READY. Where nothing changes nothing is written.
+    """Change fields, and make a new version when the code differs from the latest, or the platform failed to compile
+    that; the active version goes on serving until it is READY. Where nothing changes nothing is written.
     """
     if code is not None:
         _check_size(platform, code)
@@ -136,7 +136,7 @@ def change(
             share(session, function, sharing or Sharing())
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
-            if code is not None and (code.language, code.source) != (latest.language, latest.source):
+            if code is not None and _is_to_be_compiled(code, latest):
                 latest = add_version(session, function, code, correlation_id)
             old, new = changed(before, _state(function))
             if new:
@@ -311,6 +311,11 @@ def _check_size(platform: Platform, code: Code) -> None:
     limit = _limit(platform, code.language)
     if len(code.source) > limit:
         raise SourceTooLarge(limit, len(code.source))
+
+
+def _is_to_be_compiled(code: Code, latest: Version) -> bool:
+    is_other = (code.language, code.source) != (latest.language, latest.source)
+    return is_other or (latest.status == VersionStatus.FAILED and latest.compile_log is None)
 
 
 def _check_memory(language: str, memory_mb: int) -> None:

@@ -2,15 +2,22 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
+from uuid import UUID
 
 import pytest
 import wasmtime
 from flask.testing import FlaskClient
+from kombu import Connection
 
+from app.broker import Delivery
+from app.functions import compiling, languages, queries
+from app.functions.domain import MAX_DELIVERIES
+from app.platform import Platform
 from app.settings import Settings
-from app.toolchains import LANGUAGES
+from app.toolchains import LANGUAGES, ToolchainMissing
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
 from tests.programs import BROKEN, ECHO, TRAP
 from tests.toolchains.running import lacking
@@ -101,6 +108,71 @@ def test_a_first_version_that_failed_is_mended_by_a_second(client: FlaskClient, 
     workbench.drain()
     body = client.get(f"/functions/{function_id}").get_json()
     assert (body["status"], body["activeVersion"], body["compileError"]) == ("READY", 2, None)
+
+
+def stopped(platform: Platform, delivery: Delivery, function_id: UUID, _monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator stops the compilation."""
+    compiling.stop(platform, delivery, function_id, 1)
+
+
+def given_up(platform: Platform, delivery: Delivery, function_id: UUID, _monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform has failed for the last time."""
+    assert compiling.give_up(platform, replace(delivery, deliveries=MAX_DELIVERIES), function_id, 1)
+
+
+def lost(platform: Platform, delivery: Delivery, _function_id: UUID, _monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers have died with it."""
+    options = {"on_dead": queries.ON_DEAD}
+    with Connection(platform.settings.database_url, transport_options=options) as connection:
+        connection.default_channel.bury(delivery, reason="worker_lost")
+
+
+def missing(platform: Platform, delivery: Delivery, function_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler is not installed."""
+
+    def compiled(*_arguments: object) -> NoReturn:
+        raise ToolchainMissing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(languages, "compiled", compiled)
+        compiling.compile_version(platform, delivery, function_id, 1)
+
+
+@pytest.mark.parametrize("fail", [stopped, given_up, lost, missing])
+def test_code_that_the_platform_failed_to_compile_is_compiled_when_it_is_sent_again(
+    client: FlaskClient,
+    workbench: Workbench,
+    platform: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[Platform, Delivery, UUID, pytest.MonkeyPatch], None],
+) -> None:
+    # Given a version that has FAILED by no fault of its source
+    url = f"/functions/{register(client)['id']}"
+    message = workbench.claim(workbench.COMPILE)
+    assert message is not None
+    fail(platform, Delivery.of(message["properties"]), UUID(url.rpartition("/")[2]), monkeypatch)
+    function = client.get(url)
+    assert function.get_json()["status"] == "FAILED"
+    # When fields are changed, then it is not compiled
+    assert client.put(url, json={"description": "same"}).get_json()["latestVersion"]["number"] == 1
+    # When the same source is sent, then it is
+    again = client.put(url, json={"source": ECHO})
+    assert again.get_json()["latestVersion"] == {"number": 2, "status": "PENDING", "compileError": None}
+    assert again.headers["ETag"] != function.headers["ETag"]
+    # And once only
+    assert client.put(url, json={"source": ECHO}).headers["ETag"] == again.headers["ETag"]
+    workbench.drain()
+    assert client.put(url, json={"source": ECHO}).get_json()["activeVersion"] == 2
+
+
+def test_code_that_does_not_compile_is_not_compiled_when_it_is_sent_again(
+    client: FlaskClient, workbench: Workbench
+) -> None:
+    url = f"/functions/{register(client, source=BROKEN)['id']}"
+    workbench.drain()
+    function = client.get(url)
+    again = client.put(url, json={"source": BROKEN, "language": "wat"})
+    assert (again.get_json(), again.headers["ETag"]) == (function.get_json(), function.headers["ETag"])
 
 
 def test_fields_change_without_a_new_version(client: FlaskClient, workbench: Workbench) -> None:
