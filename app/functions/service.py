@@ -294,7 +294,9 @@ def _state(function: Function) -> dict[str, Any]:
 
 
 def enqueue_work(session: Session, task: Task, function: Function, ids: Mapping[str, Any], correlation_id: str) -> None:
-    """Give a compile worker something to do when the transaction commits. Owners of functions take turns."""
+    """Give a compile worker something to do when the transaction commits. Owners of functions take turns, and so does a
+    function that has none.
+    """
     payload = message(
         task,
         Queue.COMPILE,
@@ -303,7 +305,7 @@ def enqueue_work(session: Session, task: Task, function: Function, ids: Mapping[
         correlation_id=correlation_id,
         ids=ids,
     )
-    place = Place(BACKGROUND, lane=None if function.owner_id is None else str(function.owner_id))
+    place = Place(BACKGROUND, lane=str(function.owner_id or function.id))
     enqueue(session, Queue.COMPILE, payload, function_id=str(function.id), place=place)
 
 

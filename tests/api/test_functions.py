@@ -1,6 +1,7 @@
 """Functions over HTTP: register, observe compilation, change, delete."""
 
 import base64
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,6 +47,22 @@ def test_a_function_and_its_message_are_one_transaction(client: FlaskClient, row
     assert rows("SELECT queue, function_id::text FROM broker.messages") == [("compile", function["id"])]
     assert_problem(client.post("/functions", json={"name": "echo", "language": "wat", "source": ECHO}), "name_taken")
     assert len(rows("SELECT FROM broker.messages")) == 1
+
+
+def test_a_function_without_an_owner_takes_turns_with_the_owners(
+    client: FlaskClient, workbench: Workbench, rows: Rows
+) -> None:
+    # Given a function whose owner was deleted, and one user's that wait for compilation
+    orphan = registered_ready(client, workbench, "orphan")["id"]
+    rows("UPDATE functions SET owner_id = NULL")
+    others = [register(client, f"other-{number}")["id"] for number in range(3)]
+    # When it is changed, and verified
+    client.put(f"/functions/{orphan}", json={"source": TRAP})
+    client.post(f"/functions/{orphan}/versions/1/verify", headers={"Prefer": "respond-async"})
+    # Then it has every second turn, and not what the others leave
+    claimed = [workbench.claim(workbench.COMPILE) for _ in range(5)]
+    turns = [json.loads(message["body"])[1]["function_id"] for message in claimed if message is not None]
+    assert turns == [others[0], orphan, others[1], orphan, others[2]]
 
 
 def test_compilation_makes_a_function_ready(client: FlaskClient, workbench: Workbench, rows: Rows) -> None:
