@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -122,8 +123,8 @@ CHORES = (
 
 
 def do_chore(platform: Platform, chore: Chore) -> bool:
-    """Do a chore unless another process is at it; answers whether it was done. A failure is logged and the chore comes
-    again.
+    """Do a chore unless another process is at it; answers whether it was done. A failure of the database, told by
+    SQLAlchemy or by the driver beneath it, is logged and the chore comes again.
     """
     number = [known.name for known in CHORES].index(chore.name)
     with log_context(chore=chore.name):
@@ -135,7 +136,7 @@ def do_chore(platform: Platform, chore: Chore) -> bool:
                     chore.do(connection, platform.settings)
                 finally:
                     connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", (_LOCKS, number))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, psycopg.Error):
             log.exception("chore.failed")
             return False
     return True

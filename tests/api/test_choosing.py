@@ -1,16 +1,21 @@
 """Which version runs: activation, aliases, what is compared, and what is kept."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from structlog.testing import capture_logs
 
 from app.functions import version_queries
 from app.functions.domain import MOST_ALIASES
+from app.operations import upkeep
 from app.platform import Platform
+from app.settings import Settings
 from tests.api.answers import assert_problem, register, registered_ready
 from tests.programs import BROKEN, ECHO, TRAP
 from tests.workbench import Workbench
@@ -18,6 +23,13 @@ from tests.workbench import Workbench
 Rows = Callable[..., list[Any]]
 
 ASYNC = {"Prefer": "respond-async"}
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON versions DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
 
 
 def numbered(number: int) -> str:
@@ -244,6 +256,30 @@ def test_a_function_that_somebody_changes_is_left_alone(client: FlaskClient, url
             assert version_queries.retire(connection, kept=1) == 0
         assert version_queries.retire(connection, kept=1) == 2
     assert numbers(client, url) == [3]
+
+
+def test_upkeep_goes_on_where_the_database_refuses_to_retire_versions(
+    url: str, platform: Platform, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given versions to retire, and a database that refuses that at the commit
+    rows(REFUSE)
+    stop, chores = threading.Event(), upkeep.CHORES
+
+    def retire(connection: Connection, _settings: Settings) -> None:
+        version_queries.retire(connection, kept=1)
+
+    retiring = replace(chores[-1], do=retire)
+    last = upkeep.Chore("last", 60, lambda _connection, _settings: stop.set())
+    monkeypatch.setattr(upkeep, "CHORES", (*chores[:-1], retiring, last))
+    # When upkeep runs, then it comes to what is next
+    with capture_logs() as lines:
+        upkeep.run(platform, stop)
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["chore.failed"]
+    # And nothing was retired, nor is a lock left
+    assert rows("SELECT FROM versions WHERE retired_at IS NOT NULL") == []
+    rows("DROP TRIGGER refuse ON versions")
+    assert upkeep.do_chore(platform, retiring)
+    assert rows("SELECT count(*) FROM versions WHERE retired_at IS NOT NULL") == [(2,)]
 
 
 def test_a_trap_in_the_canary_leaves_the_others_alone(client: FlaskClient, workbench: Workbench) -> None:
