@@ -15,13 +15,11 @@ WHERE state = 'dead' AND {conditions}
 ORDER BY id DESC LIMIT %(limit)s
 """
 
-#: Let one be delivered again as if it had never been before.
+#: Let one be delivered again as if it had never been before. It is none of an execution, so none that is gated.
 _REVIVE = """
 WITH revived AS (
-    UPDATE broker.messages SET dead_reason = NULL, died_at = NULL,
-        state = CASE WHEN gated THEN 'delayed' ELSE 'ready' END,
-        ready_at = CASE WHEN gated THEN 'infinity' ELSE now() END,
-        deliveries = 0, losses = 0, requeues = 0
+    UPDATE broker.messages
+    SET state = 'ready', ready_at = now(), dead_reason = NULL, died_at = NULL, deliveries = 0, losses = 0, requeues = 0
     WHERE id = %(id)s AND state = 'dead'
     RETURNING queue
 )
