@@ -1,6 +1,7 @@
 """What applies to whom, and whether there is room."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,6 +14,9 @@ from app.limits.domain import Allowance, Limit, Overloaded, QuotaExceeded, Rate,
 from app.platform import Platform
 from app.queue import Queue
 from app.settings import Settings
+
+#: What the executions of all callers are counted by.
+_ALL: Final = "all"
 
 
 def lane_of(principal: Principal) -> str:
@@ -63,18 +67,22 @@ def check_room(platform: Platform, principal: Principal, count: int) -> None:
     has.
     """
     settings, lane = platform.settings, lane_of(principal)
+    used = platform.counts.add(lane, count, limit=settings.user_queue, count=_waiting(platform, lane))
+    if used is not None:
+        raise QuotaExceeded(settings.user_queue, used)
+    if platform.counts.add(_ALL, count, limit=settings.queue, count=_waiting(platform)) is not None:
+        raise Overloaded(settings.queue)
 
-    def counted(lane: str | None, most: int) -> int:
+
+def _waiting(platform: Platform, lane: str | None = None) -> Callable[[], int]:
+    """What counts how much of a lane waits, or of all; no more than may."""
+    most = platform.settings.queue if lane is None else platform.settings.user_queue
+
+    def count() -> int:
         with platform.database.statement() as connection:
             return queries.waiting(connection, Queue.EXECUTE, lane=lane, most=most)
 
-    limit = settings.user_queue
-    used = platform.counts.add(lane, count, limit=limit, count=lambda: counted(lane, limit))
-    if used is not None:
-        raise QuotaExceeded(limit, used)
-    limit = settings.queue
-    if platform.counts.add("all", count, limit=limit, count=lambda: counted(None, limit)) is not None:
-        raise Overloaded(limit)
+    return count
 
 
 def read(platform: Platform, principal: Principal, function_id: UUID | None = None) -> list[Limit]:
@@ -89,10 +97,10 @@ def read(platform: Platform, principal: Principal, function_id: UUID | None = No
         rates[Scope.FUNCTION] = queries.function_rate(function.id, function.executions_per_minute)
     with platform.database.statement() as connection:
         standings = {one.rate.scope: one for one in queries.standings(connection, list(rates.values()))}
-        queued = queries.waiting(connection, Queue.EXECUTE, lane=lane, most=settings.user_queue)
-        queued_in_all = queries.waiting(connection, Queue.EXECUTE, most=settings.queue)
         under_way = queries.under_way(connection, lane=lane)
         of_function = None if function is None else queries.under_way(connection, function_id=function.id)
+    queued = platform.counts.read(lane, count=_waiting(platform, lane))
+    queued_in_all = platform.counts.read(_ALL, count=_waiting(platform))
     limits = [
         _rate(Scope.USER, standings),
         Limit("concurrency", allowance.concurrency, under_way if allowance.concurrency else None, Scope.USER),
