@@ -15,11 +15,13 @@ from app.accounts.domain import (
     KEY_DAYS,
     MOST_KEY_DAYS,
     ExpiryRefused,
+    KeyFaster,
     NotFound,
     Principal,
     ScopeMissing,
     SignInFailed,
     Unauthenticated,
+    key_rate,
 )
 from app.accounts.models import ApiKey, Identity, Token, User, UserSession
 from app.audit.domain import Act, Actor, Outcome, Via
@@ -209,7 +211,6 @@ def create_key(
         if not now < expires_at <= latest:
             raise ExpiryRefused(MOST_KEY_DAYS)
         text = tokens.new_key()
-        rates = [one for one in (executions_per_minute, principal.executions_per_minute) if one is not None]
         made = credential_queries.add_key(
             session,
             principal.user_id,
@@ -217,7 +218,7 @@ def create_key(
             name=name,
             scopes=wanted,
             expires_at=expires_at,
-            executions_per_minute=min(rates, default=None),
+            executions_per_minute=_rate_of_new(platform, principal, executions_per_minute),
         )
         record(session, principal.actor, Act("api_key.create", made.id, after=_state(made)))
         return made, text
@@ -239,8 +240,8 @@ def api_key(platform: Platform, principal: Principal, key_id: UUID) -> ApiKey:
 
 
 def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overlap_seconds: int) -> tuple[ApiKey, str]:
-    """Give a key of one's own another text; the old one is good for so long more. Raises NotFound, ScopeMissing and
-    KeyReplaced.
+    """Give a key of one's own another text; the old one is good for so long more. Raises NotFound, ScopeMissing,
+    KeyFaster and KeyReplaced.
     """
     principal.check_is_current()
     with platform.database.transaction() as session:
@@ -248,6 +249,7 @@ def rotate_key(platform: Platform, principal: Principal, key_id: UUID, *, overla
         if found is None or found.user_id != principal.user_id:
             raise NotFound
         _check_scopes(principal, frozenset(map(Scope, found.scopes)))
+        _check_rate(platform, principal, found.executions_per_minute)
         credential_queries.replace_tokens(
             session, grace=timedelta(seconds=overlap_seconds), session_id=None, api_key_id=key_id
         )
@@ -288,6 +290,23 @@ def _check_scopes(principal: Principal, wanted: frozenset[Scope]) -> None:
     """A key makes and renews none that may do more than it may itself."""
     for scope in sorted(wanted - principal.scopes):
         raise ScopeMissing(scope)
+
+
+def _rate_of_new(platform: Platform, principal: Principal, wanted: int | None) -> int | None:
+    """The rate that a key is given: no higher than that of a key that makes it. Where neither has one of its own, what
+    is set for all holds for both.
+    """
+    wanted = wanted or principal.executions_per_minute
+    most = principal.key_rate(platform.settings.key_executions_per_minute)
+    return wanted if wanted is None or most is None else min(wanted, most)
+
+
+def _check_rate(platform: Platform, principal: Principal, own: int | None) -> None:
+    """A key renews none that may have more executed in a minute than it may itself."""
+    default = platform.settings.key_executions_per_minute
+    most, rate = principal.key_rate(default), key_rate(own, default)
+    if most is not None and (rate is None or rate > most):
+        raise KeyFaster
 
 
 @lru_cache(maxsize=256)

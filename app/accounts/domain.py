@@ -51,6 +51,10 @@ class Principal:
         """Whether it is known by an API key."""
         return self.actor.via is Via.API_KEY
 
+    def key_rate(self, default: int) -> int | None:
+        """How often the key may have something executed; None for as often as anybody likes, and for a session."""
+        return key_rate(self.executions_per_minute, default) if self.is_key else None
+
     @property
     def is_admin(self) -> bool:
         """Whether it is an administrator."""
@@ -71,6 +75,13 @@ class Principal:
         self.check_is_current()
         for scope in sorted(EVERY_SCOPE - self.scopes):
             raise ScopeMissing(scope)
+
+
+def key_rate(own: int | None, default: int) -> int | None:
+    """How often a key may have something executed that says `own`; what is set for all is `default`, 0 for as often as
+    anybody likes.
+    """
+    return own or default or None
 
 
 def can_access(user: Principal, resource: Shared) -> bool:
@@ -102,6 +113,10 @@ class Forbidden(AccountError):
 
 class KeyReplaced(Forbidden):
     """This text of the API key was replaced by another. Until it ends it lets nobody else in; use the new one."""
+
+
+class KeyFaster(Forbidden):
+    """An API key gives no other text to one that may have more executed in a minute than it may itself."""
 
 
 class ScopeMissing(AccountError):

@@ -30,8 +30,8 @@ def allowance_of(settings: Settings, principal: Principal) -> Allowance:
     if settings.user_executions_per_minute:
         name = f"executions of user {principal.user_id}"
         rates.append(Rate(Scope.USER, name, settings.user_executions_per_minute))
-    per_minute = principal.executions_per_minute or settings.key_executions_per_minute
-    if principal.is_key and per_minute:
+    per_minute = principal.key_rate(settings.key_executions_per_minute)
+    if per_minute is not None:
         rates.append(Rate(Scope.KEY, f"executions of key {principal.actor.credential_id}", per_minute))
     return Allowance(tuple(rates), settings.user_concurrency or None)
 

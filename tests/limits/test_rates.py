@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from tests.accounts.world import World
 from tests.api.answers import assert_problem, register, registered_ready
 from tests.limits.conftest import Limited, Rows
 from tests.workbench import Workbench
@@ -80,6 +81,52 @@ def test_keys_are_limited_apart_and_make_none_that_is_limited_less(
     # One that says nothing has what is set for all.
     plain = client.post("/api-keys", json={"name": "plain"}).get_json()
     assert burst(limited(plain["key"], key_executions_per_minute=18), url) == 3
+
+
+def test_a_key_makes_none_that_has_more_executed_than_what_is_set_lets_it(
+    client: FlaskClient, limited: Limited, url: str
+) -> None:
+    plain = client.post("/api-keys", json={"name": "plain"}).get_json()
+    maker = limited(plain["key"], key_executions_per_minute=18)
+    faster = maker.post("/api-keys", json={"name": "faster", "executionsPerMinute": 1_000_000}).get_json()
+    assert faster["executionsPerMinute"] == 18
+    assert burst(limited(faster["key"], key_executions_per_minute=18), url) == 3
+    slower = maker.post("/api-keys", json={"name": "slower", "executionsPerMinute": 6}).get_json()
+    assert slower["executionsPerMinute"] == 6
+    # What is set holds for one that says nothing, also when it is set anew.
+    same = maker.post("/api-keys", json={"name": "same"}).get_json()
+    assert same["executionsPerMinute"] is None
+    # One with a rate of its own goes by that.
+    own = client.post("/api-keys", json={"name": "own", "executionsPerMinute": 60}).get_json()
+    made = limited(own["key"], key_executions_per_minute=18).post(
+        "/api-keys", json={"name": "made", "executionsPerMinute": 50}
+    )
+    assert made.get_json()["executionsPerMinute"] == 50
+
+
+@pytest.mark.parametrize("default", [0, 18])
+def test_a_key_renews_none_that_may_have_more_executed(
+    limited: Limited, template: tuple[str, str], default: int
+) -> None:
+    root = limited(template[1], key_executions_per_minute=default)
+    rates: list[dict[str, int]] = [{"executionsPerMinute": rate} for rate in (12, 6, 17)]
+    slow, slower, fast, plain = (
+        root.post("/api-keys", json={"name": "one"} | rate).get_json() for rate in [*rates, {}]
+    )
+    asker = limited(slow["key"], key_executions_per_minute=default)
+    for other in (fast, plain):
+        assert_problem(asker.post(f"/api-keys/{other['id']}/rotate", json={}), "forbidden")
+        assert limited(other["key"]).get("/me").status_code == 200
+    for other in (slower, slow):
+        assert asker.post(f"/api-keys/{other['id']}/rotate", json={}).status_code == 200
+
+
+def test_a_session_makes_and_renews_keys_with_any_rate(world: World, limited: Limited) -> None:
+    browser = world.by_session("browser", world.user())
+    wanted = {"name": "fast", "executionsPerMinute": 1_000_000}
+    made = browser.ask("POST", "/api-keys", json=wanted).get_json()
+    assert made["executionsPerMinute"] == 1_000_000
+    assert browser.ask("POST", f"/api-keys/{made['id']}/rotate", json={}).status_code == 200
 
 
 def test_a_functions_rate_holds_for_all_its_callers_and_no_other_function(
