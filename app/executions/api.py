@@ -29,6 +29,7 @@ from app.executions.schemas import (
     AttemptPage,
     BatchAccepted,
     BatchRequest,
+    CancelledRead,
     ExecuteRequest,
     ExecutionPage,
     ExecutionQuery,
@@ -36,6 +37,7 @@ from app.executions.schemas import (
     LogsRead,
     ReplayRequest,
     WaitQuery,
+    as_cancelled,
     as_item,
     as_read,
 )
@@ -174,10 +176,13 @@ class Cancel(MethodView):
     """The act of cancelling."""
 
     @rule(Scope.EXECUTIONS_WRITE, action="execution.cancel")
-    @blueprint.response(200, ExecutionRead)
+    @blueprint.response(200, CancelledRead)
     def post(self, execution_id: UUID) -> Response:
-        """End an execution that has not ended: what waits is never run, what runs is stopped within a second."""
-        return jsonify(as_read(service.cancel_for(platform(), caller(), execution_id)))
+        """End an execution that has not ended: what waits is never run, what runs is stopped within a second. Without
+        `executions:read` the answer has no `input`, `output`, `logs` and `progress`.
+        """
+        cancelled = service.cancel_for(platform(), caller(), execution_id)
+        return jsonify(as_cancelled(cancelled, is_readable=Scope.EXECUTIONS_READ in caller().scopes))
 
 
 @blueprint.route("/executions/<id:execution_id>/replay")

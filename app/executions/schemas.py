@@ -1,6 +1,6 @@
 """Executions on the wire."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -141,6 +141,15 @@ class ExecutionRead(ExecutionItem):
     logs = fields.String(required=True, allow_none=True)
 
 
+class CancelledRead(ExecutionItem):
+    """An execution that was cancelled; what was put into it and came of it for whoever may read executions."""
+
+    input = JsonText(allow_none=True)
+    output = JsonText(allow_none=True)
+    logs = fields.String(allow_none=True)
+    progress = fields.Nested(ProgressRead, allow_none=True)
+
+
 class AttemptRead(WireSchema):
     """An attempt at an execution."""
 
@@ -277,6 +286,16 @@ def as_read(execution: Execution) -> dict[str, Any]:
         "output": _embedded(execution.output),
         "logs": execution.logs,
     }
+
+
+#: What was put into an execution, and what its function said.
+_CONTENTS: Final = frozenset({"input", "output", "logs", "progress"})
+
+
+def as_cancelled(execution: Execution, *, is_readable: bool) -> dict[str, Any]:
+    """The members of an execution for whoever cancelled it, who may read executions or not."""
+    members = as_read(execution)
+    return members if is_readable else {name: members[name] for name in members if name not in _CONTENTS}
 
 
 def _rounded(milliseconds: float | None) -> float | None:

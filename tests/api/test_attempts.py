@@ -14,7 +14,7 @@ from app.executions import running
 from app.executions.domain import MAX_DELIVERIES
 from app.functions.domain import RETRIED, Retry
 from app.platform import Platform
-from app.rules import Scope
+from app.rules import Role, Scope
 from app.wasm.outcome import Failure
 from tests.accounts.world import World
 from tests.api.answers import ABSENT, assert_problem, register, registered_ready
@@ -104,6 +104,21 @@ def test_whoever_asked_for_it_cancels_it_and_whoever_owns_the_function_and_no_ot
         world.sql("UPDATE executions SET caller_id = %s WHERE id = %s", caller.id, execution_id)
         response = world.by_key("asker", asker).ask("POST", f"/executions/{execution_id}/cancel")
         assert response.status_code == (200 if allowed else 403)
+
+
+def test_whoever_may_not_read_executions_cancels_one_and_learns_nothing_of_it(
+    client: FlaskClient, world: World, workbench: Workbench, rows: Rows
+) -> None:
+    execution_id = accepted(client, registered_ready(client, workbench), input="a secret")
+    rows("UPDATE executions SET progress = jsonb_build_object('percent', 1, 'message', 'a secret', 'at', now())")
+    owner = world.user(Role.ADMIN)
+    writer = world.by_key("writer", owner, frozenset({Scope.EXECUTIONS_WRITE}))
+    answer = writer.ask("POST", f"/executions/{execution_id}/cancel")
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "CANCELLED")
+    assert "a secret" not in answer.text
+    assert not {"input", "output", "logs", "progress"} & answer.get_json().keys()
+    reader = world.by_key("reader", owner, frozenset({Scope.EXECUTIONS_WRITE, Scope.EXECUTIONS_READ}))
+    assert reader.ask("POST", f"/executions/{execution_id}/cancel").get_json()["input"] == "a secret"
 
 
 def test_an_execution_says_who_asked_for_it(client: FlaskClient, workbench: Workbench) -> None:
