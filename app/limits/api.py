@@ -7,7 +7,7 @@ from flask.views import MethodView
 from app.accounts.guard import caller
 from app.http.blueprints import ResourceBlueprint, platform
 from app.limits import service
-from app.limits.domain import Overloaded, QuotaExceeded, RateLimited
+from app.limits.domain import Overloaded, QuotaExceeded, RateLimited, RatesChanged
 from app.limits.schemas import LimitList, LimitQuery
 from app.rules import Scope, rule
 
@@ -16,6 +16,7 @@ blueprint = ResourceBlueprint("limits", __name__, description="How often, how ma
 #: What reaching one is on the wire.
 PROBLEMS = {
     RateLimited: "rate_limited",
+    RatesChanged: "rate_limited",
     QuotaExceeded: "quota_exceeded",
     Overloaded: "overloaded",
 }

@@ -117,6 +117,14 @@ class RateLimited(LimitError):
         self.headers = headers([standing])
 
 
+class RatesChanged(LimitError):
+    """Limits were changed at this moment; ask again."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+        self.retry_after_seconds = 1
+
+
 class QuotaExceeded(LimitError):
     """As much of the caller's waits as may."""
 

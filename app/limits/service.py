@@ -10,7 +10,18 @@ from app.accounts.domain import Principal
 from app.functions import service as functions
 from app.functions.domain import MOST
 from app.limits import queries
-from app.limits.domain import Allowance, Limit, Overloaded, QuotaExceeded, Rate, RateLimited, Scope, Standing
+from app.limits.domain import (
+    Allowance,
+    Limit,
+    LimitError,
+    Overloaded,
+    QuotaExceeded,
+    Rate,
+    RateLimited,
+    RatesChanged,
+    Scope,
+    Standing,
+)
 from app.platform import Platform
 from app.queue import Queue
 from app.settings import Settings
@@ -36,12 +47,16 @@ def allowance_of(settings: Settings, principal: Principal) -> Allowance:
     return Allowance(tuple(rates), settings.user_concurrency or None)
 
 
-def refusal(platform: Platform, principal: Principal, function_id: UUID, *, count: int) -> RateLimited:
-    """Why a statement found no turns: the rate that is to be waited for longest."""
+def refusal(platform: Platform, principal: Principal, function_id: UUID, *, count: int) -> LimitError:
+    """Why a statement found no turns: the rate that is to be waited for longest, where any applies still. Raises
+    `UnknownFunction`.
+    """
     rates = list(allowance_of(platform.settings, principal).rates)
     function, _ = functions.read(platform, principal, function_id)
     if function.executions_per_minute is not None:
         rates.append(queries.function_rate(function.id, function.executions_per_minute))
+    if not rates:
+        return RatesChanged()
     with platform.database.statement() as connection:
         return _longest([(standing, count) for standing in queries.standings(connection, rates)])
 

@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from tests.accounts.world import World
@@ -144,6 +145,23 @@ def test_a_functions_rate_holds_for_all_its_callers_and_no_other_function(
     limit(client, url, executionsPerMinute=None)
     assert "executionsPerMinute" not in client.get(url).get_json()["limits"]
     assert burst(client, url, 20) == 20
+
+
+def test_who_finds_no_turn_of_a_rate_that_is_then_taken_away_is_told_to_ask_again(
+    client: FlaskClient, url: str, rows: Rows
+) -> None:
+    limit(client, url, executionsPerMinute=6)
+    assert burst(client, url) == 1
+
+    def take_away(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "is_refused" in statement:
+            rows("UPDATE functions SET executions_per_minute = NULL")
+
+    event.listen(client.application.extensions["kiln"].database.engine, "after_cursor_execute", take_away)
+    refused = execute(client, url)
+    assert_problem(refused, "rate_limited")
+    assert refused.headers["Retry-After"] == "1"
+    assert execute(client, url).status_code == 202
 
 
 def test_where_one_of_several_rates_has_nothing_left_none_loses_a_turn(
