@@ -70,8 +70,8 @@ class Standing:
 
 
 def headers(standings: Sequence[Standing]) -> dict[str, str]:
-    """What is told of rates with each answer, as the IETF's draft on RateLimit header fields (version 10) has it: `q`
-    turns in `w` seconds, of which `r` may be taken at once; in `t` seconds there will be more.
+    """What is told of rates, as the IETF's draft on RateLimit header fields (version 10) has it: `q` turns in `w`
+    seconds, of which `r` may be taken at once; in `t` seconds all that may be saved up has come again.
     """
     if not standings:
         return {}

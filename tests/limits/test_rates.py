@@ -65,6 +65,21 @@ def test_what_is_left_is_told_with_every_answer(limited: Limited, url: str) -> N
     assert batch.headers["RateLimit"].startswith('"user";r=4;')
 
 
+def test_a_refusal_tells_of_one_rate_and_some_answers_of_none(
+    limited: Limited, client: FlaskClient, workbench: Workbench, url: str, rows: Rows
+) -> None:
+    rated = limited(user_executions_per_minute=60)
+    limit(client, url, executionsPerMinute=6)
+    first = execute(rated, url, key="once")
+    assert set(first.headers["RateLimit-Policy"].split(", ")) == {'"user";q=60;w=60', '"function";q=6;w=60'}
+    assert "RateLimit" not in execute(rated, url, key="once").headers
+    assert execute(rated, url).headers["RateLimit-Policy"] == '"function";q=6;w=60'
+    workbench.drain()
+    rows("DELETE FROM throttles")
+    replayed = rated.post("/executions/replay", json={"filter": {"status": "COMPLETED"}})
+    assert (replayed.get_json(), "RateLimit" in replayed.headers) == ({"count": 1}, False)
+
+
 def test_who_has_no_limit_is_told_of_none(client: FlaskClient, url: str) -> None:
     assert not [name for name, _ in execute(client, url).headers.to_wsgi_list() if name.startswith("RateLimit")]
 
