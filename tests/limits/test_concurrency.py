@@ -268,6 +268,29 @@ def test_a_limit_that_is_raised_or_taken_away_lets_others_through(
     assert count(rows, "NOT gated") == 1
 
 
+def test_what_waits_when_the_first_limit_is_set_is_neither_held_nor_counted(
+    client: FlaskClient, url: str, rows: Rows, beat: Callable[[], None]
+) -> None:
+    submit(client, url, 3)
+    limit(client, url, concurrency=1)
+    submit(client, url, 2)
+    beat()
+    assert (count(rows, "state = 'ready' AND NOT gated"), count(rows, THROUGH), count(rows, HELD)) == (3, 1, 1)
+
+
+def test_what_waits_goes_by_the_number_for_users_with_which_it_was_submitted(
+    limited: Limited, url: str, rows: Rows, beat: Callable[[], None]
+) -> None:
+    submit(limited(user_concurrency=1), url, 3)
+    submit(limited(user_concurrency=0), url)
+    beat()
+    assert (count(rows, THROUGH), count(rows, HELD), count(rows, "NOT gated")) == (1, 2, 1)
+    submit(limited(user_concurrency=2), url)
+    rows("DELETE FROM broker.messages WHERE state = 'delayed' AND lane_places = 1")
+    beat()
+    assert (count(rows, THROUGH), count(rows, HELD)) == (2, 0)
+
+
 def test_what_is_redriven_has_to_pass_too(client: FlaskClient, url: str, rows: Rows, beat: Callable[[], None]) -> None:
     limit(client, url, concurrency=1)
     submit(client, url, 3)
