@@ -43,7 +43,7 @@ def replay_these(
     originals = bulk_queries.replayable(connection, principal, replays, originals)
     if not originals:
         return 0
-    limits.check_room(platform, principal, len(originals))
+    limits.check_room(platform, principal, len(originals), connection=connection)
     allowance = limits.take(platform, connection, principal, originals)
     place = place_of(principal, replays.priority, is_awaited=False)
     payload = message_of(EACH, priority=place.priority, correlation_id=replays.correlation_id)

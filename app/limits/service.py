@@ -1,6 +1,7 @@
 """What applies to whom, and whether there is room."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Final
 from uuid import UUID
 
@@ -77,25 +78,27 @@ def _longest(wanted: Sequence[tuple[Standing, int]]) -> RateLimited:
     return max(refusals, key=lambda refused: refused.retry_after_seconds)
 
 
-def check_room(platform: Platform, principal: Principal, count: int) -> None:
+def check_room(platform: Platform, principal: Principal, count: int, *, connection: Connection | None = None) -> None:
     """Raises `QuotaExceeded` where the caller's queue has no room for so many more, and `Overloaded` where nobody's
-    has.
+    has. Whoever holds a `connection` gives it, and takes no second one.
     """
     settings, lane = platform.settings, lane_of(principal)
-    used = platform.counts.add(lane, count, limit=settings.user_queue, count=_waiting(platform, lane))
+    counting = _waiting(platform, lane, connection=connection)
+    used = platform.counts.add(lane, count, limit=settings.user_queue, count=counting)
     if used is not None:
         raise QuotaExceeded(settings.user_queue, used)
-    if platform.counts.add(_ALL, count, limit=settings.queue, count=_waiting(platform)) is not None:
+    counting = _waiting(platform, connection=connection)
+    if platform.counts.add(_ALL, count, limit=settings.queue, count=counting) is not None:
         raise Overloaded(settings.queue)
 
 
-def _waiting(platform: Platform, lane: str | None = None) -> Callable[[], int]:
+def _waiting(platform: Platform, lane: str | None = None, *, connection: Connection | None = None) -> Callable[[], int]:
     """What counts how much of a lane waits, or of all; no more than may."""
     most = platform.settings.queue if lane is None else platform.settings.user_queue
 
     def count() -> int:
-        with platform.database.statement() as connection:
-            return queries.waiting(connection, Queue.EXECUTE, lane=lane, most=most)
+        with platform.database.statement() if connection is None else nullcontext(connection) as statement:
+            return queries.waiting(statement, Queue.EXECUTE, lane=lane, most=most)
 
     return count
 
