@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.broker.link import PLANNING
+
 #: Constraint names are derived, so that a migration can name what it changes.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -19,7 +21,7 @@ NAMING_CONVENTION = {
 }
 
 #: No transaction of ours is ever idle for long: one that is would keep every queue's dead rows alive.
-SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s -c timezone=UTC"
+SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s -c timezone=UTC" + PLANNING
 
 
 class Base(DeclarativeBase):

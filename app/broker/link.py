@@ -22,8 +22,8 @@ _LONGEST_CHANNEL = 63
 SESSION_OPTIONS = "-c timezone=UTC -c statement_timeout=30s"
 
 #: Our statements read by their indexes however small the tables are: a plan is made once, perhaps while they are empty,
-#: and used when there are a million messages.
-_PLANNING = "".join(
+#: and used when there are a million messages. It is made anew after each vacuum, which comes when they have become so.
+PLANNING = "".join(
     f" -c {setting}=off"
     for setting in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
@@ -98,7 +98,7 @@ class Link:
             url,
             autocommit=True,
             application_name=name[:63],
-            options=SESSION_OPTIONS + _PLANNING,
+            options=SESSION_OPTIONS + PLANNING,
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,

@@ -8,7 +8,7 @@ or `app.broker.publishing_statements` wants a case here.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from pathlib import Path
@@ -38,6 +38,7 @@ from app.broker.channel import Channel
 from app.broker.events import EventReader
 from app.broker.link import Link
 from app.broker.pump import Pump
+from app.database import SESSION_OPTIONS
 from app.executions import bulk_queries, history_queries, submission_queries
 from app.executions import queries as executions
 from app.executions.domain import Filter, Finish, Key, Status, Submission
@@ -111,7 +112,10 @@ def worker(filled: "psycopg.Connection[Any]") -> Iterator[Worker]:
         "on_expired": [executions.EXPIRED],
         "consumer_name": "w1@h",
     }
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, cursor_factory=Recorder))
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, cursor_factory=Recorder, options=SESSION_OPTIONS),
+    )
     plain = psycopg.connect(url, cursor_factory=Recorder, autocommit=True)
     with Connection(url, transport_options=options) as connection, engine.connect() as database, plain:
         channel = connection.default_channel
@@ -265,29 +269,34 @@ HOT = [
     Case("PUBLISH_FANOUT", lambda w: w.publish("news"), set()),
 ]
 
-CASES = [
-    *HOT,
-    Case("MEASURE", lambda w: w.channel.queue_declare("execute", passive=True), {READY, "ix_messages_expiring"}),
-    Case("SIZE", lambda w: w.channel._size("execute"), {READY, "ix_messages_expiring"}),
-    Case("PURGE_QUEUE", lambda w: w.channel.queue_purge("other-3"), OF_A_QUEUE, in_order=False),
-    Case("DELETE_QUEUE", lambda w: w.channel.queue_delete("other-4"), OF_A_QUEUE, in_order=False),
+#: What executions pass through.
+PATH = [
     Case("SUBMIT", submit(), SUBMITTED),
     Case("SUBMIT, timed", submit(max_age=timedelta(hours=1)), SUBMITTED),
     Case("SUBMIT, with a key", submit(key=Key("k", b"")), SUBMITTED),
     Case("SUBMIT, by an alias", submit(alias="live"), SUBMITTED),
     Case("SUBMIT, limited", submit(allowance=Allowance(concurrency=3)), SUBMITTED),
+    Case("AGAIN", again, {PRIMARY, "_pkey"}),
+    Case("FINISH_GROUP", finish_group, {READY, PRIMARY, "_pkey"}),
+    Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
+    Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
+]
+
+CASES = [
+    *HOT,
+    *PATH,
+    Case("MEASURE", lambda w: w.channel.queue_declare("execute", passive=True), {READY, "ix_messages_expiring"}),
+    Case("SIZE", lambda w: w.channel._size("execute"), {READY, "ix_messages_expiring"}),
+    Case("PURGE_QUEUE", lambda w: w.channel.queue_purge("other-3"), OF_A_QUEUE, in_order=False),
+    Case("DELETE_QUEUE", lambda w: w.channel.queue_delete("other-4"), OF_A_QUEUE, in_order=False),
     Case("ADMIT", lambda w: executions.admit(w.database), set()),
     Case("SET_GATE", lambda w: set_places(Session(w.database), FUNCTION, 5), set()),
     Case("OPEN_GATE", lambda w: set_places(Session(w.database), FUNCTION, None), {"pk_gates"}),
     Case("WAITING", lambda w: limits.waiting(w.database, "execute", most=1000, lane="lane 3"), {"ix_messages_lane"}),
     Case("UNDER_WAY", lambda w: limits.under_way(w.database, lane="lane 3"), {"ix_messages_through_lane"}),
-    Case("AGAIN", again, {PRIMARY, "_pkey"}),
     Case(
         "ATTEMPTS", lambda w: history_queries.attempts_of(w.database, SOMEBODY, w.execution), {"_pkey", "pk_functions"}
     ),
-    Case("FINISH_GROUP", finish_group, {READY, PRIMARY, "_pkey"}),
-    Case("GIVE_BACK", give_back, {PRIMARY, "_pkey"}),
-    Case("FINISH", lambda w: executions.finish(w.database, w.leased(), w.execution, END), {PRIMARY, "_pkey"}),
     Case("CANCEL_ALL", lambda w: executions.cancel_all(w.database, FUNCTION), {"_function_id_id_idx"}),
     Case("CANCEL", lambda w: executions.cancel(w.database, w.execution), {"ix_messages_execution", "_pkey"}),
     Case(
@@ -385,11 +394,13 @@ def empty(new_database: Callable[[], str]) -> Iterator["psycopg.Connection[Any]"
 
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
-@pytest.mark.parametrize("case", [case for case in HOT if case.name != "SETTLE"], ids=str)
+@pytest.mark.parametrize("case", [case for case in (*HOT, *PATH) if case.name != "SETTLE"], ids=str)
 def test_a_plan_that_is_made_while_there_is_nothing_is_good_for_much(
     sent: dict[str, list[Statement]], empty: "psycopg.Connection[Any]", case: Case, mode: Mode
 ) -> None:
-    check(case, [explain(statement, mode, on=empty) for statement in sent[case.name]])
+    # Functions do not become many between one plan and the next.
+    growing = {name for name in case.indexes if name.startswith(("ix_messages", "messages", "_"))}
+    check(replace(case, indexes=growing), [explain(statement, mode, on=empty) for statement in sent[case.name]])
 
 
 def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement]]) -> None:
