@@ -6,6 +6,7 @@ from typing import Any
 
 from celery.signals import celeryd_init, setup_logging, worker_init, worker_ready
 
+from app.database import WORKER_OPTIONS
 from app.executions import queries as executions
 from app.executions.results import results_of
 from app.functions import queries as functions
@@ -19,7 +20,7 @@ from tasks import register_tasks
 
 settings = load_settings(os.environ)
 configure_logs(settings.log_level, process="worker")
-platform = Platform.of(settings, process="worker")
+platform = Platform.of(settings, process="worker", options=WORKER_OPTIONS)
 celery = create_celery(
     settings.database_url,
     lease_seconds=settings.lease_seconds,

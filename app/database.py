@@ -20,8 +20,20 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
-#: No transaction of ours is ever idle for long: one that is would keep every queue's dead rows alive.
-SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s -c timezone=UTC" + PLANNING
+#: No transaction of ours is ever idle for long: one that is would keep every queue's dead rows alive. Nothing is read
+#: from end to end: a queue that is empty while a plan is made may hold a million messages when it is used.
+SESSION_OPTIONS = " ".join(
+    (
+        "-c idle_in_transaction_session_timeout=10s",
+        "-c statement_timeout=60s",
+        "-c timezone=UTC",
+        "-c enable_seqscan=off",
+        "-c jit=off",
+    )
+)
+
+#: A worker's statements look up what they have the keys of, as the broker's do.
+WORKER_OPTIONS = SESSION_OPTIONS + PLANNING
 
 
 class Base(DeclarativeBase):
@@ -36,8 +48,11 @@ class Database:
     Safe to create before a fork: the engine is made by the process that first uses it.
     """
 
-    def __init__(self, url: str, *, application_name: str = "kiln", pool_size: int = 10) -> None:
+    def __init__(
+        self, url: str, *, application_name: str = "kiln", pool_size: int = 10, options: str = SESSION_OPTIONS
+    ) -> None:
         self.url = url
+        self._options = options
         self._application_name = application_name
         self._pool_size = pool_size
         self._engines: dict[int, Engine] = {}
@@ -62,7 +77,7 @@ class Database:
     def _create_engine(self) -> Engine:
         connect_args: dict[str, Any] = {
             "application_name": self._application_name,
-            "options": SESSION_OPTIONS,
+            "options": self._options,
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "keepalives_interval": 5,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.broker import Bounds
 from app.counting import Counts
-from app.database import Database
+from app.database import SESSION_OPTIONS, Database
 from app.settings import Settings
 
 
@@ -26,9 +26,11 @@ class Platform:
     """Functions that are known to have had limits: the statement that looks for those is asked first."""
 
     @classmethod
-    def of(cls, settings: Settings, *, process: str) -> "Platform":
-        """A platform that connects when it is first used, so it may be made before a fork."""
-        return cls(settings, Database(settings.database_url, application_name=f"kiln {process}"))
+    def of(cls, settings: Settings, *, process: str, options: str = SESSION_OPTIONS) -> "Platform":
+        """A platform that connects when it is first used, so it may be made before a fork. `options` are those of its
+        sessions, as libpq has them.
+        """
+        return cls(settings, Database(settings.database_url, application_name=f"kiln {process}", options=options))
 
     @property
     def toolchains(self) -> Path:

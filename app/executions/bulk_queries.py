@@ -42,7 +42,7 @@ WITH accepted AS (
     SELECT one.id, function.id, version.number, 'PENDING', original.input, 0, %(trigger)s, %(correlation_id)s,
            %(viewer_id)s, %(level)s, original.id, now()
     FROM unnest(%(ids)s::uuid[], %(originals)s::uuid[]) AS one (id, original)
-    JOIN executions AS original ON original.id = one.original {_VERSIONS}
+    CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = one.original LIMIT 1) AS original {_VERSIONS}
     ORDER BY one.id
     RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload,
               now() AS ready_at, expires_at{GATED}

@@ -386,21 +386,23 @@ def test_a_claim_does_not_look_for_other_priorities_among_messages_that_have_non
 
 
 @pytest.fixture(scope="module")
-def empty(new_database: Callable[[], str]) -> Iterator["psycopg.Connection[Any]"]:
-    """The transport's connection to a database that PostgreSQL knows to be empty."""
-    with closing(Link(new_database(), name="plans")) as link:
+def empty(new_database: Callable[[], str]) -> Iterator[dict[str, "psycopg.Connection[Any]"]]:
+    """Connections of a worker and of the web to a database that PostgreSQL knows to be empty."""
+    url = new_database()
+    with closing(Link(url, name="plans")) as link, psycopg.connect(url, options=SESSION_OPTIONS) as web:
         link.execute("VACUUM (ANALYZE)")
-        yield link._connection
+        yield {"worker": link._connection, "web": web}
 
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 @pytest.mark.parametrize("case", [case for case in (*HOT, *PATH) if case.name != "SETTLE"], ids=str)
 def test_a_plan_that_is_made_while_there_is_nothing_is_good_for_much(
-    sent: dict[str, list[Statement]], empty: "psycopg.Connection[Any]", case: Case, mode: Mode
+    sent: dict[str, list[Statement]], empty: dict[str, "psycopg.Connection[Any]"], case: Case, mode: Mode
 ) -> None:
+    connection = empty["web" if case.name.startswith("SUBMIT") else "worker"]
     # Functions do not become many between one plan and the next.
     growing = {name for name in case.indexes if name.startswith(("ix_messages", "messages", "_"))}
-    check(replace(case, indexes=growing), [explain(statement, mode, on=empty) for statement in sent[case.name]])
+    check(replace(case, indexes=growing), [explain(statement, mode, on=connection) for statement in sent[case.name]])
 
 
 def test_every_statement_on_messages_has_its_case(sent: dict[str, list[Statement]]) -> None:
