@@ -30,7 +30,7 @@ def replay(platform: Platform, principal: Principal, replays: Replays) -> int:
     principal.check_scope(Scope.EXECUTIONS_READ)
     with platform.database.transaction() as session:
         connection = session.connection()
-        originals = bulk_queries.ended(connection, principal, replays.wanted, limit=replays.limit)
+        originals = bulk_queries.ended(connection, principal, replays)
         return replay_these(platform, connection, principal, replays, originals)
 
 

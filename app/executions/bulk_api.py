@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import jsonify, url_for
+from flask import jsonify, request, url_for
 from flask.views import MethodView
 
 from app.accounts.guard import caller
@@ -12,6 +12,7 @@ from app.executions.schemas import BulkCancelRequest, BulkReplayRequest
 from app.functions.domain import ACTIVE
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.correlation import correlation_id
+from app.http.problems import Problem
 from app.http.wire import Count
 from app.rules import Scope, rule
 
@@ -29,6 +30,8 @@ class ReplayMany(MethodView):
         """Execute once more what matches and has ended, the oldest first: all are accepted, or none. What cannot be
         executed any more, because its version is gone, is left out.
         """
+        if "Idempotency-Key" in request.headers:
+            raise Problem("unsupported", "many executions at once are not replayed under a key; use filter and limit")
         version = body["version"]
         replays = Replays(
             wanted=Filter(**body["filter"]),

@@ -13,23 +13,21 @@ from app.executions.domain import Filter, Replays, Trigger
 from app.executions.history_queries import conditions
 from app.executions.submission_queries import EACH, GATED
 
-#: Of these the ones that have ended, the oldest first.
-_ENDED = """
-SELECT id FROM executions WHERE completed_at IS NOT NULL AND {conditions} ORDER BY id LIMIT %(limit)s
-"""
-
-#: The versions of originals with which they can be executed once more: their own, or the active ones. What has no such
-#: version any more is left out.
-_VERSIONS = f"""
-    JOIN functions AS function ON function.id = original.function_id
-    JOIN versions AS version ON version.function_id = function.id AND version.number = CASE
-        WHEN %(is_active)s THEN function.active_version ELSE coalesce(%(version)s, original.version) END
-    WHERE function.deleted_at IS NULL AND version.status = 'READY' AND version.retired_at IS NULL
-      AND {visible("function")}"""
+#: The version of each of `executions` with which it can be executed once more: its own, or the active one. What has no
+#: such version any more is left out.
+_VERSIONS = f"""functions AS function JOIN versions AS version ON version.function_id = function.id
+    WHERE function.id = executions.function_id AND function.deleted_at IS NULL AND {visible("function")}
+      AND version.status = 'READY' AND version.retired_at IS NULL AND version.number = CASE
+        WHEN %(is_active)s THEN function.active_version ELSE coalesce(%(wanted_version)s, executions.version) END"""
 
 _REPLAYABLE = f"""
-SELECT original.id FROM executions AS original {_VERSIONS} AND original.id = ANY (%(originals)s::uuid[])
-ORDER BY original.id
+SELECT executions.id FROM executions, {_VERSIONS} AND executions.id = ANY (%(originals)s::uuid[]) ORDER BY executions.id
+"""
+
+#: Of those the oldest that have ended and match. Versions are looked at for one after the other, in the order of ids.
+_ENDED = f"""
+SELECT id FROM executions
+WHERE completed_at IS NOT NULL AND EXISTS (SELECT FROM {_VERSIONS}) AND {{conditions}} ORDER BY id LIMIT %(limit)s
 """
 
 #: Accept each of them once more, with its own input.
@@ -39,10 +37,10 @@ WITH accepted AS (
         id, function_id, version, status, input, attempts, trigger, correlation_id, caller_id, priority, replay_of,
         created_at
     )
-    SELECT one.id, function.id, version.number, 'PENDING', original.input, 0, %(trigger)s, %(correlation_id)s,
-           %(viewer_id)s, %(level)s, original.id, now()
+    SELECT one.id, function.id, version.number, 'PENDING', executions.input, 0, %(trigger)s, %(correlation_id)s,
+           %(viewer_id)s, %(level)s, executions.id, now()
     FROM unnest(%(ids)s::uuid[], %(originals)s::uuid[]) AS one (id, original)
-    CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = one.original LIMIT 1) AS original {_VERSIONS}
+    CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = one.original LIMIT 1) AS executions, {_VERSIONS}
     ORDER BY one.id
     RETURNING id AS execution_id, function_id, replace(%(payload)s, '{EACH}', id::text)::json AS payload,
               now() AS ready_at, expires_at{GATED}
@@ -75,11 +73,11 @@ FROM cancelled
 """
 
 
-def ended(connection: Connection, principal: Principal, wanted: Filter, *, limit: int) -> Sequence[UUID]:
-    """The oldest executions that match, that a user may see, and that have ended."""
-    where, parameters = conditions(principal, wanted)
-    statement = _ENDED.format(conditions=where)
-    return connection.exec_driver_sql(statement, parameters | {"limit": limit}).scalars().all()
+def ended(connection: Connection, principal: Principal, replays: Replays) -> Sequence[UUID]:
+    """The oldest executions that match, that a user may see, that have ended, and can be executed once more."""
+    where, parameters = conditions(principal, replays.wanted)
+    parameters |= viewer(principal) | _version(replays) | {"limit": replays.limit}
+    return connection.exec_driver_sql(_ENDED.format(conditions=where), parameters).scalars().all()
 
 
 def replayable(
@@ -119,7 +117,7 @@ def replay(
 
 
 def _version(replays: Replays) -> dict[str, Any]:
-    return {"version": replays.version, "is_active": replays.is_active}
+    return {"wanted_version": replays.version, "is_active": replays.is_active}
 
 
 def cancel(connection: Connection, principal: Principal, wanted: Filter, *, owns: bool, limit: int) -> tuple[int, int]:

@@ -217,11 +217,13 @@ class BulkCancelRequest(WireSchema):
     filter = fields.Nested(FilterSchema, required=True)
 
 
-class ActiveOrNumber(WholeNumber):
+class ActiveOrNumber(fields.Field[Any]):
     """A version's number, or `active`."""
 
+    _number = WholeNumber(validate=validate.Range(1, 2**31 - 1))
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return value if value == ACTIVE else super()._deserialize(value, attr, data, **kwargs)
+        return value if value == ACTIVE else self._number.deserialize(value)
 
 
 class BulkReplayRequest(WireSchema):
@@ -232,7 +234,6 @@ class BulkReplayRequest(WireSchema):
     version = ActiveOrNumber(
         load_default=None,
         allow_none=True,
-        validate=lambda value: value == ACTIVE or validate.Range(1, 2**31 - 1)(value),
         metadata={
             "oneOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, {"const": ACTIVE}, {"type": "null"}],
             "description": "Default: that of each original.",

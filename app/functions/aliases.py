@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.accounts.domain import Principal
+from app.accounts.domain import Principal, UnknownReference
 from app.audit.domain import Act
 from app.audit.service import record
 from app.functions import queries, version_queries
@@ -15,7 +15,6 @@ from app.functions.domain import (
     ACTIVE,
     MOST_ALIASES,
     NoSuchAlias,
-    NoSuchVersion,
     ReservedAlias,
     TooManyAliases,
     VersionNotReady,
@@ -57,8 +56,9 @@ def point(platform: Platform, principal: Principal, function_id: UUID, name: str
         raise ReservedAlias
     with platform.database.transaction() as session:
         to_change(platform, session, principal, function_id, if_match=None)
-        for number in {choice.version, choice.next_version} - {None}:
-            _check_ready(session, function_id, number)
+        _check_ready(session, function_id, choice.version, "/version")
+        if choice.next_version is not None:
+            _check_ready(session, function_id, choice.next_version, "/next/version")
         alias = version_queries.alias(session, function_id, name)
         before = None if alias is None else _state(alias)
         if alias is None:
@@ -88,10 +88,10 @@ def _found(session: Session, function_id: UUID, name: str) -> Alias:
     return alias
 
 
-def _check_ready(session: Session, function_id: UUID, number: int | None) -> None:
-    version = None if number is None else version_queries.lock(session, function_id, number)
+def _check_ready(session: Session, function_id: UUID, number: int, pointer: str) -> None:
+    version = version_queries.lock(session, function_id, number)
     if version is None:
-        raise NoSuchVersion
+        raise UnknownReference("version", str(number), pointer)
     if version.status != VersionStatus.READY:
         raise VersionNotReady(version.status)
 

@@ -18,6 +18,9 @@ ACTIVE = "active"
 #: How many a function may have besides.
 MOST_ALIASES = 100
 
+#: Under which the turns of its rate are counted, with its id behind.
+TURNS_OF_FUNCTION = "executions of function "
+
 #: Deliveries after which a failure of the platform itself ends the work.
 MAX_DELIVERIES = 5
 

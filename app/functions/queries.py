@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, Uuid, any_, delete, fun
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.functions.domain import TURNS_OF_FUNCTION
 from app.functions.models import Artifact, Function, Layer, NativeCode, Version
 from app.functions.version_queries import IN_A_LIST
 from app.toolchains import State
@@ -200,8 +201,14 @@ def lines(session: Session, function_id: UUID, number: int) -> bytes | None:
 
 
 def discard_messages(session: Session, function_id: UUID) -> None:
-    """Take a function's messages, whatever their state, out of the queues."""
-    session.execute(text("DELETE FROM broker.messages WHERE function_id = :function_id"), {"function_id": function_id})
+    """Take a function's messages out of the queues, also those that are being worked on. Dead letters stay."""
+    statement = "DELETE FROM broker.messages WHERE function_id = :function_id AND state <> 'dead'"
+    session.execute(text(statement), {"function_id": function_id})
+
+
+def forget_turns(session: Session, function_id: UUID) -> None:
+    """Let a function's rate begin anew: turns that were taken are worth other times by another rate."""
+    session.execute(text("DELETE FROM throttles WHERE name = :name"), {"name": f"{TURNS_OF_FUNCTION}{function_id}"})
 
 
 def now(session: Session) -> datetime:

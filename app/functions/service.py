@@ -129,10 +129,7 @@ def change(
             # Whoever may change a function need not be able to see what it was given before.
             if wanted is not None and wanted != function.environment_id:
                 check_usable(session, principal, wanted)
-            for field, value in changes.items():
-                setattr(function, field, value)
-            if "concurrency" in changes:
-                set_places(session, function_id, function.concurrency)
+            _apply(session, function, changes)
             share(session, function, sharing or Sharing())
             if code is not None or "memory_mb" in changes:
                 _check_memory(latest.language if code is None else code.language, function.memory_mb)
@@ -313,6 +310,16 @@ def _check_size(platform: Platform, code: Code) -> None:
     limit = _limit(platform, code.language)
     if len(code.source) > limit:
         raise SourceTooLarge(limit, len(code.source))
+
+
+def _apply(session: Session, function: Function, changes: Mapping[str, Any]) -> None:
+    """Set fields, and what follows from them elsewhere."""
+    if changes.get("executions_per_minute", function.executions_per_minute) != function.executions_per_minute:
+        queries.forget_turns(session, function.id)
+    for field, value in changes.items():
+        setattr(function, field, value)
+    if "concurrency" in changes:
+        set_places(session, function.id, function.concurrency)
 
 
 def _is_to_be_compiled(code: Code, latest: Version) -> bool:

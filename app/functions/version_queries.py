@@ -96,12 +96,20 @@ FOR UPDATE SKIP LOCKED
 
 #: A version that is active or named, or that somebody waits for, is not retired however old it is.
 RETIRE = """
+WITH waited_for AS MATERIALIZED (
+    SELECT DISTINCT execution.function_id, execution.version AS number
+    FROM broker.messages AS message JOIN executions AS execution ON execution.id = message.execution_id
+    WHERE message.function_id = ANY(%(functions)s) AND message.state <> 'dead'
+)
 UPDATE versions SET retired_at = now()
 FROM functions AS function
 WHERE function.id = ANY(%(functions)s) AND versions.function_id = function.id
   AND number <= latest_version - %(kept)s AND retired_at IS NULL AND versions.status IN ('READY', 'FAILED')
   AND number IS DISTINCT FROM active_version
   AND NOT EXISTS (SELECT FROM aliases WHERE function_id = function.id AND number IN (version, next_version))
+  AND NOT EXISTS (
+    SELECT FROM waited_for WHERE waited_for.function_id = function.id AND waited_for.number = versions.number
+  )
 """
 
 #: Executions that were accepted while their version was retired hold it: they have a message.

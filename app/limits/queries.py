@@ -6,10 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from app.functions.domain import TURNS_OF_FUNCTION
 from app.limits.domain import BURST_SHARE, WINDOW_SECONDS, Rate, Scope, Standing
-
-#: Under which a function's turns are counted, with its id behind.
-_OF_FUNCTION: Final = "executions of function "
 
 #: Parts of a larger statement: take a turn of every rate that applies for each row of `ready`, which has a
 #: `function_id`; of the caller's, which are given, and of the functions' own. Either all are taken or none, but for
@@ -24,7 +22,7 @@ TAKING: Final = f"""rates AS MATERIALIZED (
         FROM unnest(%(rate_scopes)s::text[], %(rate_names)s::text[], %(rates)s::integer[])
              AS given (scope, name, per_minute)
         UNION ALL
-        SELECT '{Scope.FUNCTION}', '{_OF_FUNCTION}' || function.id, executions_per_minute, count(*)
+        SELECT '{Scope.FUNCTION}', '{TURNS_OF_FUNCTION}' || function.id, executions_per_minute, count(*)
         FROM ready JOIN functions AS function ON function.id = ready.function_id
         WHERE executions_per_minute IS NOT NULL
         GROUP BY function.id
@@ -82,7 +80,7 @@ WHERE state IN ('ready', 'leased') AND gated AND {column} = %(whose)s
 
 def function_rate(function_id: UUID, per_minute: int) -> Rate:
     """A function's own rate."""
-    return Rate(Scope.FUNCTION, f"{_OF_FUNCTION}{function_id}", per_minute)
+    return Rate(Scope.FUNCTION, f"{TURNS_OF_FUNCTION}{function_id}", per_minute)
 
 
 def parameters(rates: Sequence[Rate]) -> dict[str, Any]:

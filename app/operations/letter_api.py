@@ -3,12 +3,14 @@
 from typing import Any
 from uuid import UUID
 
+from flask import request
 from flask.views import MethodView
 
 from app.accounts.guard import caller
 from app.http.blueprints import ResourceBlueprint, platform
 from app.http.correlation import correlation_id
 from app.http.cursors import number_of, paged
+from app.http.problems import Problem
 from app.http.wire import Count
 from app.operations import letters
 from app.operations.domain import LetterFilter, UnknownLetter
@@ -50,6 +52,8 @@ class Letters(MethodView):
     @blueprint.response(200, Count)
     def delete(self, query: dict[str, Any]) -> dict[str, Any]:
         """Remove dead letters for good: all, or those that match."""
+        if request.get_data(cache=True):
+            raise Problem("unsupported", "what is to be removed is said in the query, and not in a body")
         return {"count": letters.delete(platform(), caller(), _filter(query))}
 
 

@@ -10,6 +10,8 @@ depends_on = None
 INDEXES = """
 CREATE INDEX ix_messages_execution ON broker.messages (function_id, execution_id) WHERE function_id IS NOT NULL;
 DROP INDEX broker.ix_messages_function;
+ALTER TABLE broker.gates ADD COLUMN IF NOT EXISTS passed_over integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN broker.gates.passed_over IS 'How many have been let through since that are more urgent than others';
 CREATE INDEX ix_messages_held_turn ON broker.messages (function_id, priority, rank)
     WHERE state = 'delayed' AND ready_at = 'infinity';
 """
@@ -33,7 +35,8 @@ COMMENT ON FUNCTION broker.held_turn IS
     'The rank behind which the next of a lane is held: that of its last one, and before the first of the function';
 """
 
-#: As before, but that the first of a queue is looked for from where it was found last.
+#: As before, but that the first of a queue is looked for from where it was found last, and that what is less urgent
+#: comes first for once where 16 that are more urgent were let through before it, as in `app.broker.cursor`.
 ADMIT = """
 CREATE OR REPLACE FUNCTION broker.admit() RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
@@ -64,14 +67,16 @@ BEGIN
                     ORDER BY function_id, lane LIMIT 1
                 ) AS following
             )
-            SELECT first.* FROM flows CROSS JOIN LATERAL (
+            SELECT first.*, min(first.priority) OVER (PARTITION BY first.function_id) AS least
+            FROM flows LEFT JOIN broker.gates AS gate USING (function_id) CROSS JOIN LATERAL (
                 SELECT function_id, lane, lane_places, queue, priority, rank, id, queue || ' ' || priority AS place
                 FROM broker.messages AS message
                 WHERE state = 'delayed' AND ready_at = 'infinity'
                   AND message.function_id = flows.function_id AND message.lane = flows.lane
                 ORDER BY message.priority DESC, message.rank, message.id LIMIT 1
             ) AS first
-            ORDER BY first.priority DESC, first.rank, first.id
+            ORDER BY CASE WHEN gate.passed_over >= 16 THEN -first.priority ELSE first.priority END DESC,
+                     first.rank, first.id
         LOOP
             room := least(
                 flow.lane_places - (
@@ -110,6 +115,9 @@ BEGIN
             WHERE message.id = chosen.id;
             GET DIAGNOSTICS few = ROW_COUNT;
             through := through + few;
+            UPDATE broker.gates
+            SET passed_over = CASE WHEN flow.priority > flow.least THEN passed_over + 1 ELSE 0 END
+            WHERE function_id = flow.function_id AND (passed_over > 0 OR flow.priority > flow.least);
             PERFORM pg_notify(broker.channel_of(flow.queue), '')
             WHERE few > 0 AND EXISTS (SELECT FROM broker.consumers WHERE idle AND flow.queue = ANY (queues));
         END LOOP;
@@ -119,7 +127,7 @@ BEGIN
 END $$;
 """
 
-#: `broker.admit()` stays as it is: it needs nothing of this.
+#: `broker.admit()` and what it counts stay: they need nothing of this.
 UNTURNED = """
 DROP FUNCTION broker.held_turn(uuid, smallint, text);
 DROP INDEX broker.ix_messages_held_turn;

@@ -52,6 +52,24 @@ def listed(client: FlaskClient, query: str = "") -> list[dict[str, Any]]:
     return items
 
 
+def test_what_is_left_out_does_not_count(
+    client: FlaskClient, failed: dict[str, Any], workbench: Workbench, rows: Rows
+) -> None:
+    client.post(f"/functions/{failed['id']}/execute-batch", json={"inputs": INPUTS})
+    workbench.drain()
+    rows("UPDATE versions SET retired_at = now() WHERE function_id = %s AND number = 1", failed["id"])
+    assert replay(client, filter={"functionId": failed["id"]}, limit=3) == 3
+    versions = {one["version"] for one in listed(client, "status=PENDING")}
+    assert versions == {2}
+
+
+def test_many_are_not_replayed_under_a_key(client: FlaskClient, failed: dict[str, Any]) -> None:
+    body = {"filter": {"functionId": failed["id"]}}
+    answer = client.post("/executions/replay", json=body, headers={"Idempotency-Key": "once"})
+    assert_problem(answer, "unsupported")
+    assert listed(client, "status=PENDING") == []
+
+
 def test_what_failed_is_replayed_on_what_was_mended(
     client: FlaskClient, failed: dict[str, Any], workbench: Workbench
 ) -> None:

@@ -107,9 +107,9 @@ def test_only_what_was_built_can_be_activated_or_named(client: FlaskClient, url:
     assert_problem(client.post(f"{url}/versions/4/activate"), "version_not_ready")
     assert_problem(client.put(f"{url}/aliases/live", json={"version": 4}), "version_not_ready")
     assert_problem(client.post(f"{url}/versions/9/activate"), "not_found")
-    assert_problem(client.put(f"{url}/aliases/live", json={"version": 9}), "not_found")
+    assert_problem(client.put(f"{url}/aliases/live", json={"version": 9}), "unknown_reference")
     assert_problem(
-        client.put(f"{url}/aliases/live", json={"version": 1, "next": {"version": 9, "weight": 1}}), "not_found"
+        client.put(f"{url}/aliases/live", json={"version": 1, "next": {"version": 9, "weight": 1}}), "unknown_reference"
     )
     assert client.get(url).get_json()["activeVersion"] == 3
 
@@ -231,14 +231,15 @@ def test_the_last_versions_are_kept_and_those_in_use(
     client.post(f"{url}/execute", json={"version": 4}, headers=ASYNC)
     # When the last one is to be kept
     with platform.database.statement() as connection:
-        assert version_queries.retire(connection, kept=1) == 3
+        assert version_queries.retire(connection, kept=1) == 2
         # Then those in use are there, and others for nobody
-        assert numbers(client, url) == [7, 3, 2, 1]
+        assert numbers(client, url) == [7, 4, 3, 2, 1]
         assert_problem(client.get(f"{url}/versions/6"), "not_found")
         assert_problem(client.post(f"{url}/versions/6/activate"), "not_found")
-        assert_problem(client.put(f"{url}/aliases/beta", json={"version": 6}), "not_found")
+        assert_problem(client.put(f"{url}/aliases/beta", json={"version": 6}), "unknown_reference")
         assert_problem(client.post(f"{url}/execute", json={"version": 6}), "unknown_reference")
-        # And what was accepted before is executed
+        # And what was accepted before is executed, also where its version was retired at that moment
+        rows("UPDATE versions SET retired_at = now() WHERE number = 4")
         rows("UPDATE versions SET retired_at = now() - interval '2 hours' WHERE retired_at IS NOT NULL")
         assert version_queries.retire(connection, kept=1) == 0
         assert rows("SELECT number FROM versions ORDER BY number") == [(1,), (2,), (3,), (4,), (7,)]

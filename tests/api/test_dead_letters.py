@@ -167,6 +167,21 @@ def test_a_verification_is_asked_for_again(client: FlaskClient, workbench: Workb
     assert client.get(url).get_json()["verification"] == "MATCHES"
 
 
+def test_what_is_to_be_removed_is_said_in_the_query(client: FlaskClient, lost: str) -> None:
+    assert_problem(client.delete(URL, json={"filter": {"queue": "nope"}}), "unsupported")
+    assert client.delete(f"{URL}?queue=nope").get_json() == {"count": 0}
+    assert len(listed(client)) == 1
+    assert client.delete(URL).get_json() == {"count": 1}
+
+
+def test_the_letters_of_a_function_outlive_it(client: FlaskClient, lost: str) -> None:
+    (letter,) = listed(client)
+    assert client.delete(f"/functions/{letter['functionId']}").status_code == 204
+    assert listed(client) == [letter]
+    assert redrive(client) == 0
+    assert listed(client) == [letter]
+
+
 def test_any_other_message_is_delivered_once_more(client: FlaskClient, rows: Rows) -> None:
     payload = '{"headers": {"task": "somebody.elses"}, "body": "x"}'
     rows(

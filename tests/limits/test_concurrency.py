@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from kombu import Connection
 
 from app.broker import Delivery
+from app.broker.cursor import MOST_PASSED_OVER
 from app.executions import queries, running
 from app.executions.domain import Finish, Status
 from app.executions.queries import Claimed
@@ -167,6 +168,21 @@ def test_what_becomes_due_is_held_in_its_turn(
         workbench.work(message)
     ((caller, others),) = rows("SELECT count(DISTINCT caller_id), count(*) FROM executions WHERE status = 'COMPLETED'")
     assert (caller, others) == (2, 3)
+
+
+def test_the_less_urgent_is_let_through_at_last(
+    client: FlaskClient, limited: Limited, url: str, somebody: str, workbench: Workbench, rows: Rows
+) -> None:
+    limit(client, url, concurrency=1)
+    client.post(f"{url}/execute-batch", json={"inputs": [1] * 40, "priority": "HIGH"})
+    (patient,) = submit(limited(somebody), url, 1)
+    done = 0
+    while not rows("SELECT FROM executions WHERE id = %s AND status = 'COMPLETED'", patient):
+        message = workbench.claim(Queue.EXECUTE)
+        assert message is not None
+        workbench.work(message)
+        done += 1
+    assert MOST_PASSED_OVER < done < MOST_PASSED_OVER + 4
 
 
 def test_the_more_urgent_is_let_through_first(client: FlaskClient, url: str, workbench: Workbench, rows: Rows) -> None:

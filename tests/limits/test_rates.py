@@ -179,6 +179,16 @@ def test_who_finds_no_turn_of_a_rate_that_is_then_taken_away_is_told_to_ask_agai
     assert execute(client, url).status_code == 202
 
 
+def test_a_rate_that_is_changed_begins_anew(client: FlaskClient, url: str) -> None:
+    limit(client, url, executionsPerMinute=1)
+    assert client.post(f"{url}/execute-batch", json={"inputs": [1] * 500}).status_code == 202
+    assert_problem(execute(client, url), "rate_limited")
+    limit(client, url, executionsPerMinute=1, concurrency=3)
+    assert_problem(execute(client, url), "rate_limited")
+    limit(client, url, executionsPerMinute=60)
+    assert burst(client, url) == 10
+
+
 def test_where_one_of_several_rates_has_nothing_left_none_loses_a_turn(
     limited: Limited, client: FlaskClient, url: str, rows: Rows
 ) -> None:
