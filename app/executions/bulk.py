@@ -31,7 +31,7 @@ def replay(platform: Platform, principal: Principal, replays: Replays) -> int:
     with platform.database.transaction() as session:
         connection = session.connection()
         originals = bulk_queries.ended(connection, principal, replays)
-        return replay_these(platform, connection, principal, replays, originals)
+        return _accept(platform, connection, principal, replays, originals)
 
 
 def replay_these(
@@ -41,6 +41,12 @@ def replay_these(
     by the next beat.
     """
     originals = bulk_queries.replayable(connection, principal, replays, originals)
+    return _accept(platform, connection, principal, replays, originals)
+
+
+def _accept(
+    platform: Platform, connection: Connection, principal: Principal, replays: Replays, originals: Sequence[UUID]
+) -> int:
     if not originals:
         return 0
     limits.check_room(platform, principal, len(originals), connection=connection)
